@@ -1,0 +1,2 @@
+//! The `scanhost` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Esplora REST API.
