@@ -1,0 +1,290 @@
+//! Requests below the endpoint, and answers read with suspicion.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use scanhost_abi::types as abi;
+use scanhost_abi::{RVec, Tuple2};
+use serde::de::DeserializeOwned;
+
+use crate::amount::shortened;
+use crate::{Error, ErrorKind};
+
+/// The method of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+}
+
+/// A request below the provider's endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query, appended to the endpoint: `""` is the endpoint itself, else it starts with
+    /// `/` or `?`. Never absolute, no `..`.
+    pub path: String,
+    /// Name and value; neither `host` nor what carries the key.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for `GET`.
+    pub body: Vec<u8>,
+    /// Longest wait; `None` is the provider's timeout.
+    pub timeout: Option<Duration>,
+}
+
+impl Request {
+    /// A `GET`.
+    #[must_use]
+    pub fn get(path: &str) -> Self {
+        Self {
+            method: Method::Get,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout: None,
+        }
+    }
+
+    /// A `POST` of `body` as `application/json`.
+    #[must_use]
+    pub fn post_json(path: &str, body: Vec<u8>) -> Self {
+        let json = ("content-type".to_owned(), "application/json".to_owned());
+        Self {
+            method: Method::Post,
+            headers: vec![json],
+            body,
+            ..Self::get(path)
+        }
+    }
+
+    pub(crate) fn into_abi(self) -> abi::HttpRequest {
+        let headers = self.headers.into_iter();
+        abi::HttpRequest {
+            method: match self.method {
+                Method::Get => abi::HttpMethod::GET,
+                Method::Post => abi::HttpMethod::POST,
+            },
+            path: self.path.into(),
+            headers: headers
+                .map(|(name, value)| Tuple2(name.into(), value.into()))
+                .collect(),
+            body: self.body.into(),
+            timeout_ms: self.timeout.map_or(0, |timeout| {
+                u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+            }),
+            reserved: [0; 4],
+        }
+    }
+
+    pub(crate) fn from_abi(request: abi::HttpRequest) -> Self {
+        let headers = request.headers.into_iter();
+        Self {
+            method: match request.method {
+                abi::HttpMethod::POST => Method::Post,
+                _ => Method::Get,
+            },
+            path: request.path.into_string(),
+            headers: headers
+                .map(|pair| (pair.0.into_string(), pair.1.into_string()))
+                .collect(),
+            body: request.body.into_vec(),
+            timeout: (request.timeout_ms != 0).then(|| Duration::from_millis(request.timeout_ms)),
+        }
+    }
+}
+
+/// The answer to a [`Request`], whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Name in lower case and value.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that name, in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(header, _)| header == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    /// The answer itself if its status is 200, else the failure that the status tells.
+    ///
+    /// Never parse a body before this: what a gateway sends with a failure may be JSON, HTML or
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// 429, and 503 with `Retry-After`: [`RateLimited`](ErrorKind::RateLimited). 401, 403:
+    /// [`Unauthorized`](ErrorKind::Unauthorized). 402: [`Quota`](ErrorKind::Quota). 413, 414:
+    /// [`TooLarge`](ErrorKind::TooLarge). 408: [`Timeout`](ErrorKind::Timeout). Other 4xx:
+    /// [`Refused`](ErrorKind::Refused). 5xx: [`ServerError`](ErrorKind::ServerError). Anything
+    /// else: [`Malformed`](ErrorKind::Malformed).
+    pub fn ok(self) -> Result<Self, Error> {
+        if self.status == 200 {
+            return Ok(self);
+        }
+        let retry_after = self.retry_after();
+        let kind = match self.status {
+            503 if retry_after.is_some() => ErrorKind::RateLimited,
+            429 => ErrorKind::RateLimited,
+            401 | 403 => ErrorKind::Unauthorized,
+            402 => ErrorKind::Quota,
+            413 | 414 => ErrorKind::TooLarge,
+            408 => ErrorKind::Timeout,
+            400..=499 => ErrorKind::Refused,
+            500..=599 => ErrorKind::ServerError,
+            _ => ErrorKind::Malformed,
+        };
+        let message = match self.quote() {
+            quote if quote.is_empty() => format!("HTTP {}", self.status),
+            quote => format!("HTTP {}: {quote}", self.status),
+        };
+        let error = Error {
+            retry_after,
+            ..Error::new(kind, message)
+        };
+        Err(error.with_status(self.status))
+    }
+
+    /// The body as JSON of exactly the type's shape.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](ErrorKind::Malformed), with the beginning of the body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let message = format!("not the JSON that was expected ({error}): {}", self.quote());
+            Error::malformed(message).with_status(self.status)
+        })
+    }
+
+    /// The body as UTF-8 text without surrounding white space.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](ErrorKind::Malformed) for other bytes and for an empty body.
+    pub fn text(&self) -> Result<&str, Error> {
+        match std::str::from_utf8(&self.body).map(str::trim) {
+            Ok("") => Err(Error::malformed("an empty body").with_status(self.status)),
+            Ok(text) => Ok(text),
+            Err(_) => Err(Error::malformed("a body that is not text").with_status(self.status)),
+        }
+    }
+
+    /// The `Retry-After` header as a delay: seconds or an HTTP date measured against the answer's
+    /// own `Date` header. `None` where there is none, or it makes no sense. The host clamps it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?.trim();
+        let delay = match value.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let until = httpdate::parse_http_date(value).ok()?;
+                let sent = httpdate::parse_http_date(self.header("date")?.trim()).ok()?;
+                let since = |at: std::time::SystemTime| at.duration_since(UNIX_EPOCH).ok();
+                since(until)?.checked_sub(since(sent)?)?
+            }
+        };
+        (!delay.is_zero()).then_some(delay)
+    }
+
+    /// The beginning of the body on one line, for messages.
+    #[must_use]
+    pub fn quote(&self) -> String {
+        shortened(String::from_utf8_lossy(&self.body).trim())
+    }
+
+    pub(crate) fn from_abi(response: abi::HttpResponse) -> Self {
+        let headers = response.headers.into_iter();
+        Self {
+            status: response.status,
+            headers: headers
+                .map(|pair| (pair.0.into_string(), pair.1.into_string()))
+                .collect(),
+            body: response.body.into_vec(),
+        }
+    }
+
+    pub(crate) fn into_abi(self) -> abi::HttpResponse {
+        let headers = self.headers.into_iter();
+        let headers: RVec<_> = headers
+            .map(|(name, value)| Tuple2(name.into(), value.into()))
+            .collect();
+        abi::HttpResponse {
+            status: self.status,
+            headers,
+            body: self.body.into(),
+            reserved: [0; 4],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&str, &str)]) -> Response {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
+        Response {
+            status,
+            headers,
+            body: b"<html>".to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_status_tells_its_kind() {
+        let check = |status, kind| {
+            let error = response(status, &[]).ok().unwrap_err();
+            assert_eq!((error.kind, error.http_status), (kind, Some(status)));
+        };
+        check(204, ErrorKind::Malformed);
+        check(304, ErrorKind::Malformed);
+        check(400, ErrorKind::Refused);
+        check(401, ErrorKind::Unauthorized);
+        check(402, ErrorKind::Quota);
+        check(403, ErrorKind::Unauthorized);
+        check(404, ErrorKind::Refused);
+        check(408, ErrorKind::Timeout);
+        check(413, ErrorKind::TooLarge);
+        check(414, ErrorKind::TooLarge);
+        check(422, ErrorKind::Refused);
+        check(429, ErrorKind::RateLimited);
+        check(500, ErrorKind::ServerError);
+        check(503, ErrorKind::ServerError);
+        assert!(response(200, &[]).ok().is_ok());
+        let error = response(503, &[("retry-after", "7")]).ok().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::RateLimited);
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn retry_after_has_two_forms() {
+        let check = |value: &str, expected: Option<u64>| {
+            let date = ("date", "Sat, 21 Nov 2026 00:00:00 GMT");
+            let response = response(429, &[("retry-after", value), date]);
+            assert_eq!(
+                response.retry_after(),
+                expected.map(Duration::from_secs),
+                "{value}"
+            );
+        };
+        check("7", Some(7));
+        check(" 7 ", Some(7));
+        check("Sat, 21 Nov 2026 00:00:30 GMT", Some(30));
+        check("Fri, 20 Nov 2026 00:00:30 GMT", None);
+        for nonsense in ["", "0", "-1", "1.5", "soon"] {
+            check(nonsense, None);
+        }
+    }
+}

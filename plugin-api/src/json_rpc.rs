@@ -1,0 +1,339 @@
+//! JSON-RPC 2.0 over the host's HTTP: single calls and batches, matched by id.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::amount::shortened;
+use crate::{Cx, Error, ErrorKind, Request};
+
+/// One call: a method and its parameters as a JSON array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RpcCall {
+    /// The method.
+    pub method: &'static str,
+    /// The parameters.
+    pub params: serde_json::Value,
+}
+
+impl RpcCall {
+    /// A call of `method`.
+    #[must_use]
+    pub fn new(method: &'static str, params: serde_json::Value) -> Self {
+        Self { method, params }
+    }
+
+    fn body(&self, id: usize) -> serde_json::Value {
+        serde_json::json!({
+            "jsonrpc": "2.0", "id": id, "method": self.method, "params": self.params,
+        })
+    }
+}
+
+/// The answers to a batch, by the index of their call.
+#[derive(Debug)]
+pub struct RpcReplies {
+    replies: Vec<Option<Result<Box<RawValue>, Error>>>,
+}
+
+impl RpcReplies {
+    /// The answer to the call at `index`, as `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`](ErrorKind::Missing) where the batch left it out or answered it twice, the
+    /// error that the provider gave, [`Malformed`](ErrorKind::Malformed) for another shape.
+    pub fn take<T: for<'de> Deserialize<'de>>(&mut self, index: usize) -> Result<T, Error> {
+        match self.replies.get_mut(index).and_then(Option::take) {
+            None => Err(Error::missing("the batch left this call out")),
+            Some(reply) => parse(&reply?),
+        }
+    }
+}
+
+impl Cx {
+    /// One JSON-RPC call, posted to the endpoint itself.
+    ///
+    /// # Errors
+    ///
+    /// What the status tells ([`Response::ok`](crate::Response::ok)), what a JSON-RPC error tells
+    /// (see below), or [`Malformed`](ErrorKind::Malformed): not JSON, no `result`, another id,
+    /// another shape. A `null` is `Malformed` unless `T` takes it.
+    ///
+    /// The kinds of JSON-RPC errors: 429, -32005, -32007, -32029, -32429, and texts of rate limits:
+    /// `RateLimited`. -32601: `Unsupported`. -32600 and -32602 and 3: `Refused`. -32003 with
+    /// "response too large" and texts of batch limits: `TooLarge`. All others: `ServerError`. A
+    /// provider whose codes mean something else looks at [`Error::code`].
+    pub async fn rpc<T: for<'de> Deserialize<'de>>(&self, call: RpcCall) -> Result<T, Error> {
+        let body = serde_json::to_vec(&call.body(0)).expect("JSON values serialize");
+        let response = self.send(Request::post_json("", body)).await?;
+        let response = rpc_status(response)?;
+        let reply: Reply = response.json()?;
+        if reply.id != Some(Id::Number(0)) && reply.error.is_none() {
+            return Err(Error::malformed("the answer has another id than the call"));
+        }
+        parse(&reply.into_result()?)
+    }
+
+    /// Many calls in one request. Answers are matched by id: their order means nothing; a call
+    /// that is answered twice counts as left out, and answers to nothing are ignored.
+    ///
+    /// # Errors
+    ///
+    /// The whole batch failed: as for [`rpc`](Self::rpc), also when a single error object came
+    /// instead of the array, or an array of one error for more calls.
+    pub async fn rpc_batch(&self, calls: &[RpcCall]) -> Result<RpcReplies, Error> {
+        let bodies: Vec<_> = calls
+            .iter()
+            .enumerate()
+            .map(|(id, call)| call.body(id))
+            .collect();
+        let body = serde_json::to_vec(&bodies).expect("JSON values serialize");
+        let response = self.send(Request::post_json("", body)).await?;
+        let response = rpc_status(response)?;
+        let answers: Answers = response.json()?;
+        let answers = match answers {
+            Answers::Many(answers) => answers,
+            Answers::One(answer) if answer.error.is_none() && calls.len() == 1 => vec![answer],
+            Answers::One(answer) => {
+                answer.into_result()?;
+                return Err(Error::malformed("one answer instead of a list"));
+            }
+        };
+        by_id(calls.len(), answers)
+    }
+}
+
+fn by_id(calls: usize, answers: Vec<Reply>) -> Result<RpcReplies, Error> {
+    // geth refuses a batch that is too large by one error that bears the first id.
+    if calls > 1 && answers.len() == 1 && answers[0].error.is_some() {
+        let error = answers.into_iter().next().expect("one").into_result();
+        return Err(error.expect_err("it is an error"));
+    }
+    let mut replies: Vec<Option<_>> = (0..calls).map(|_| None).collect();
+    let mut doubled = vec![false; calls];
+    for answer in answers {
+        let Some(Id::Number(id)) = answer.id else {
+            continue;
+        };
+        let Some(index) = usize::try_from(id).ok().filter(|index| *index < calls) else {
+            continue;
+        };
+        doubled[index] |= replies[index].is_some();
+        replies[index] = Some(answer.into_result());
+    }
+    for (reply, doubled) in replies.iter_mut().zip(doubled) {
+        if doubled {
+            *reply = None;
+        }
+    }
+    Ok(RpcReplies { replies })
+}
+
+/// Some servers tell a JSON-RPC error with a status of their own; the error says more.
+fn rpc_status(response: crate::Response) -> Result<crate::Response, Error> {
+    if response.status == 200 {
+        return Ok(response);
+    }
+    let told = match response.json::<Answers>() {
+        Ok(Answers::One(reply)) => reply.error,
+        _ => None,
+    };
+    let status = response.status;
+    let by_status = response.ok().expect_err("the status is not 200");
+    let keep_status = matches!(
+        by_status.kind,
+        ErrorKind::RateLimited | ErrorKind::Unauthorized | ErrorKind::Quota | ErrorKind::TooLarge
+    );
+    match told {
+        Some(error) if !keep_status => Err(error.into_error().with_status(status)),
+        _ => Err(by_status),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answers {
+    Many(Vec<Reply>),
+    One(Reply),
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    id: Option<Id>,
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Box<RawValue>>,
+    error: Option<RpcError>,
+}
+
+/// A `null` result is an answer; only an absent one is none.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(untagged)]
+enum Id {
+    Number(u64),
+    Other(serde_json::Value),
+}
+
+#[derive(Deserialize)]
+struct RpcError {
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+impl Reply {
+    fn into_result(self) -> Result<Box<RawValue>, Error> {
+        match (self.error, self.result) {
+            (Some(error), _) => Err(error.into_error()),
+            (None, Some(result)) => Ok(result),
+            (None, None) => Err(Error::malformed("neither a result nor an error")),
+        }
+    }
+}
+
+impl RpcError {
+    fn into_error(self) -> Error {
+        let text = self.message.to_ascii_lowercase();
+        let says = |texts: &[&str]| texts.iter().any(|needle| text.contains(needle));
+        let kind = match self.code {
+            429 | -32005 | -32007 | -32029 | -32429 => ErrorKind::RateLimited,
+            _ if says(RATE_TEXTS) => ErrorKind::RateLimited,
+            _ if says(PLAN_TEXTS) => ErrorKind::Quota,
+            _ if says(SIZE_TEXTS) => ErrorKind::TooLarge,
+            -32601 => ErrorKind::Unsupported,
+            -32600 | -32602 | 3 => ErrorKind::Refused,
+            _ => ErrorKind::ServerError,
+        };
+        let message = format!("JSON-RPC error {}: {}", self.code, shortened(&self.message));
+        Error::new(kind, message).with_code(self.code)
+    }
+}
+
+// Source: the texts that eRPC's normalizer knows, and those of geth, erigon and public BSC nodes.
+const RATE_TEXTS: &[&str] = &[
+    "rate limit",
+    "too many requests",
+    "has exceeded",
+    "exceeded the quota",
+    "under too much load",
+];
+const PLAN_TEXTS: &[&str] = &["reached the free tier", "monthly capacity limit"];
+const SIZE_TEXTS: &[&str] = &[
+    "batch too large",
+    "batch limit",
+    "response too large",
+    "out of gas",
+    "too many inputs",
+    "request entity too large",
+];
+
+fn parse<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T, Error> {
+    serde_json::from_str(raw.get()).map_err(|error| {
+        Error::malformed(format!(
+            "not the result that was expected ({error}): {}",
+            shortened(raw.get())
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replies(calls: usize, body: &str) -> Result<RpcReplies, Error> {
+        by_id(calls, serde_json::from_str(body).unwrap())
+    }
+
+    #[test]
+    fn order_means_nothing() {
+        let body =
+            r#"[{"jsonrpc":"2.0","id":1,"result":"b"},{"jsonrpc":"2.0","id":0,"result":"a"}]"#;
+        let mut replies = replies(2, body).unwrap();
+        assert_eq!(replies.take::<String>(0).unwrap(), "a");
+        assert_eq!(replies.take::<String>(1).unwrap(), "b");
+    }
+
+    #[test]
+    fn doubled_uninvited_and_absent_answers_are_missing() {
+        let body = r#"[{"id":0,"result":"a"},{"id":0,"result":"a"},{"id":9,"result":"x"},
+                       {"id":"1","result":"y"},{"id":2,"result":"c"}]"#;
+        let mut replies = replies(3, body).unwrap();
+        assert_eq!(
+            replies.take::<String>(0).unwrap_err().kind,
+            ErrorKind::Missing
+        );
+        assert_eq!(
+            replies.take::<String>(1).unwrap_err().kind,
+            ErrorKind::Missing
+        );
+        assert_eq!(replies.take::<String>(2).unwrap(), "c");
+    }
+
+    #[test]
+    fn nothing_is_not_a_result() {
+        let mut answers = replies(
+            3,
+            r#"[{"id":0},{"id":1,"result":null},{"id":2,"result":7}]"#,
+        )
+        .unwrap();
+        for index in 0..3 {
+            assert_eq!(
+                answers.take::<String>(index).unwrap_err().kind,
+                ErrorKind::Malformed
+            );
+        }
+        let mut answers = replies(1, r#"[{"id":0,"result":null}]"#).unwrap();
+        assert_eq!(answers.take::<Option<String>>(0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_refused_batch_is_one_error() {
+        let body =
+            r#"[{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"message":"batch too large"}}]"#;
+        assert_eq!(replies(2, body).unwrap_err().kind, ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn codes_and_texts_tell_the_kind() {
+        let check = |code, message: &str, kind| {
+            let error = RpcError {
+                code,
+                message: message.into(),
+            }
+            .into_error();
+            assert_eq!(
+                (error.kind, error.code),
+                (kind, Some(code)),
+                "{code} {message}"
+            );
+        };
+        check(-32005, "limit exceeded", ErrorKind::RateLimited);
+        check(
+            429,
+            "Too many requests for a specific RPC call",
+            ErrorKind::RateLimited,
+        );
+        check(-32000, "Rate limit exceeded", ErrorKind::RateLimited);
+        check(
+            -32000,
+            "batch limit 100 exceeded: 142 requests given",
+            ErrorKind::TooLarge,
+        );
+        check(-32003, "response too large", ErrorKind::TooLarge);
+        check(-32000, "out of gas", ErrorKind::TooLarge);
+        check(
+            -32601,
+            "the method x does not exist/is not available",
+            ErrorKind::Unsupported,
+        );
+        check(-32602, "invalid argument 0", ErrorKind::Refused);
+        check(3, "execution reverted", ErrorKind::Refused);
+        check(-32000, "header not found", ErrorKind::ServerError);
+        check(-32603, "internal error", ErrorKind::ServerError);
+    }
+}
