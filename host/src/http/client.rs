@@ -1,0 +1,411 @@
+//! One provider's client: paths, keys, limits and counting, over any [`Transport`].
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::header::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, debug, debug_span};
+use url::Url;
+
+use super::credential::Placed;
+use super::endpoint::Origin;
+use super::error::{HttpError, NewHttpClientError};
+use super::observer::{AttemptEnd, HttpObserver, OpenAttempt};
+use super::provider::ProviderHttp;
+use super::request::{Method, Request, Response};
+use super::retry_after;
+use super::secret::Redactor;
+use super::transport::{
+    ProxySetting, ReqwestTransport, Transport, TransportError, TransportSettings, WireRequest,
+    WireResponse,
+};
+use crate::clock::SharedClock;
+use crate::model::ProviderName;
+
+/// No answer is worth a longer wait, and the clock cannot run over.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Redirects within the origin that are followed in a row.
+const REDIRECTS_MAX: usize = 5;
+
+/// Headers that belong to the connection, to the client or to the key, never to a plugin.
+///
+/// `accept-encoding` is among them since nothing here decodes.
+const RESERVED: [&str; 15] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// Sends requests to one provider.
+pub struct HttpClient {
+    name: ProviderName,
+    origin: Origin,
+    placed: Placed,
+    timeout: Duration,
+    body_max: usize,
+    slots: Semaphore,
+    transport: Arc<dyn Transport>,
+    redactor: Redactor,
+    clock: SharedClock,
+}
+
+// === impl HttpClient ===
+
+impl HttpClient {
+    /// A client that opens sockets.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot work; the message says which setting to change.
+    pub fn new(config: ProviderHttp, clock: SharedClock) -> Result<Self, NewHttpClientError> {
+        let redactor = Redactor::default();
+        let placed = check(&config, &redactor)?;
+        let is_loopback = config.endpoint.is_loopback();
+        let has_proxy = matches!(config.proxy, ProxySetting::Url(_));
+        let settings = TransportSettings {
+            connections: config.connections,
+            proxy: config.proxy.clone(),
+            ca_file: config.ca_file.clone(),
+            // A proxy may be behind TLS even where the endpoint is not.
+            tls: config.endpoint.origin().scheme() == "https" || !is_loopback || has_proxy,
+            is_loopback,
+        };
+        let transport = ReqwestTransport::new(&settings, &redactor)?;
+        Ok(Self::build(
+            config,
+            placed,
+            clock,
+            Arc::new(transport),
+            redactor,
+        ))
+    }
+
+    /// A client over another transport; all rules but proxy and certificates hold as for sockets.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpClient::new`].
+    pub fn with_transport(
+        config: ProviderHttp,
+        clock: SharedClock,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, NewHttpClientError> {
+        let redactor = Redactor::default();
+        let placed = check(&config, &redactor)?;
+        Ok(Self::build(config, placed, clock, transport, redactor))
+    }
+
+    fn build(
+        config: ProviderHttp,
+        placed: Placed,
+        clock: SharedClock,
+        transport: Arc<dyn Transport>,
+        redactor: Redactor,
+    ) -> Self {
+        Self {
+            name: config.name,
+            origin: config.endpoint.origin().clone(),
+            placed,
+            timeout: config.timeout,
+            body_max: config.body_max,
+            slots: Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)),
+            transport,
+            redactor,
+            clock,
+        }
+    }
+
+    /// Whom it talks to.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Removes this provider's secrets, also from what a plugin says.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Sends `request` and reads the whole answer; any status is an answer.
+    ///
+    /// Waits for a free connection first, which neither counts as an attempt nor against the
+    /// timeout: it says nothing of the provider.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`]; after a plugin fault nothing was sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the request, frees the connection and tells `observer`.
+    pub async fn send(
+        &self,
+        request: Request,
+        observer: &dyn HttpObserver,
+    ) -> Result<Response, HttpError> {
+        let timeout = request.timeout.unwrap_or(self.timeout).min(self.timeout);
+        let timeout = timeout.min(TIMEOUT_MAX);
+        let body_max = request.body_max.unwrap_or(self.body_max).min(self.body_max);
+        let mut wire = self.wire_request(request)?;
+        // Fails only when closed, which nobody does.
+        let _slot = self.slots.acquire().await.ok();
+
+        let started = self.clock.now();
+        let deadline = started + timeout;
+        for redirects in 0..=REDIRECTS_MAX {
+            let span = debug_span!(
+                "http",
+                provider = %self.name,
+                method = wire.method.as_str(),
+                url = wire.safe_url,
+            );
+            let mut response = self
+                .attempt(wire.clone(), deadline, timeout, body_max, observer)
+                .instrument(span)
+                .await?;
+            let Some(target) = self.redirect_target(&wire, &response)? else {
+                response.elapsed = self.clock.now().saturating_duration_since(started);
+                self.clean(&mut response);
+                return Ok(response);
+            };
+            wire.safe_url = format!("{}/… (redirect {})", self.origin, redirects + 1);
+            wire.url = target;
+        }
+        Err(HttpError::TooManyRedirects {
+            origin: self.origin.clone(),
+            max: REDIRECTS_MAX,
+        })
+    }
+
+    /// Everything about a request that the plugin can get wrong.
+    fn wire_request(&self, request: Request) -> Result<WireRequest, HttpError> {
+        let path = &request.path_and_query;
+        let bad_path = |why| HttpError::BadPath {
+            path: self.redactor.redact_line(path),
+            why,
+        };
+        let url = self.placed.url(path).map_err(bad_path)?;
+        let mut headers = self.placed.headers.clone();
+        for (name, value) in &request.headers {
+            let bad_header = |why| HttpError::BadHeader {
+                name: self.redactor.redact_line(name),
+                why,
+            };
+            let header = HeaderName::from_str(name).map_err(|_| bad_header("is no header name"))?;
+            if RESERVED.contains(&header.as_str()) || self.placed.key_headers.contains(&header) {
+                return Err(bad_header("belongs to the host"));
+            }
+            let value = HeaderValue::from_str(value)
+                .map_err(|_| bad_header("has a value that is not printable ASCII"))?;
+            if self.placed.headers.contains_key(&header) {
+                continue; // The operator's word counts.
+            }
+            headers
+                .try_append(header, value)
+                .map_err(|_| bad_header("is one too many"))?;
+        }
+        let mark = if self.placed.is_bare() { "" } else { "/…" };
+        Ok(WireRequest {
+            method: request.method,
+            url,
+            headers,
+            safe_url: self
+                .redactor
+                .redact(&format!("{}{mark}{path}", self.origin)),
+            body: request.body,
+        })
+    }
+
+    async fn attempt(
+        &self,
+        wire: WireRequest,
+        deadline: Instant,
+        timeout: Duration,
+        body_max: usize,
+        observer: &dyn HttpObserver,
+    ) -> Result<Response, HttpError> {
+        let started = self.clock.now();
+        let mut open = OpenAttempt::start(observer, &self.clock);
+        let exchange = self.exchange(wire, body_max, &mut open.bytes);
+        let outcome = timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
+            Err(HttpError::Timeout {
+                origin: self.origin.clone(),
+                after: timeout,
+            })
+        });
+        let elapsed_ms = self
+            .clock
+            .now()
+            .saturating_duration_since(started)
+            .as_millis();
+        match &outcome {
+            Ok(response) => {
+                open.ended(AttemptEnd::Status(response.status));
+                let (status, bytes) = (response.status, open.bytes);
+                debug!(status, elapsed_ms, bytes, "answered");
+            }
+            Err(error) => {
+                open.ended(AttemptEnd::Failed(error.class()));
+                debug!(class = %error.class(), elapsed_ms, %error, "failed");
+            }
+        }
+        outcome
+    }
+
+    /// One request and its whole body.
+    ///
+    /// The status of a refusal counts more than its text: there a body that is too long or breaks
+    /// off is cut, so that a 429 keeps its `Retry-After`.
+    async fn exchange(
+        &self,
+        wire: WireRequest,
+        body_max: usize,
+        bytes: &mut u64,
+    ) -> Result<Response, HttpError> {
+        let broken = |error: &TransportError, status| HttpError::Transport {
+            origin: self.origin.clone(),
+            message: self.redactor.redact_line(&error.0),
+            status,
+        };
+        let WireResponse {
+            status,
+            headers,
+            body: mut chunks,
+        } = match self.transport.send(wire).await {
+            Ok(response) => response,
+            Err(error) => return Err(broken(&error, None)),
+        };
+        let is_refusal = status >= 400;
+        let mut truncated = false;
+        let mut body = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(_) if is_refusal => {
+                    truncated = true;
+                    break;
+                }
+                Err(error) => return Err(broken(&error, Some(status))),
+            };
+            *bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+            let room = body_max.saturating_sub(body.len());
+            if chunk.len() > room {
+                if !is_refusal {
+                    return Err(HttpError::BodyTooLarge {
+                        origin: self.origin.clone(),
+                        max: body_max,
+                        status,
+                    });
+                }
+                body.extend_from_slice(&chunk[..room]);
+                truncated = true;
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let retry_after = header_value(&headers, "retry-after")
+            .and_then(|value| retry_after::parse(value, self.clock.unix_ms().div_euclid(1000)));
+        Ok(Response {
+            status,
+            headers,
+            body,
+            truncated,
+            retry_after,
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    /// Where to ask instead, or that this is the answer.
+    ///
+    /// Only GET and HEAD follow: a POST that is sent again may act twice.
+    fn redirect_target(
+        &self,
+        wire: &WireRequest,
+        response: &Response,
+    ) -> Result<Option<Url>, HttpError> {
+        if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(None);
+        }
+        let location = header_value(&response.headers, "location");
+        let Some(mut target) = location.and_then(|location| wire.url.join(location).ok()) else {
+            return Ok(None);
+        };
+        let origin = Origin::of(&target);
+        if origin.as_ref() != Some(&self.origin) {
+            let to = origin.map_or_else(|| target.scheme().to_owned(), |origin| origin.to_string());
+            return Err(HttpError::RedirectElsewhere {
+                origin: self.origin.clone(),
+                to: self.redactor.redact_line(&to),
+            });
+        }
+        if wire.method == Method::Post {
+            return Ok(None);
+        }
+        // User information would become an `Authorization` of the server's choice.
+        let cleared = target
+            .set_username("")
+            .and_then(|()| target.set_password(None));
+        target.set_fragment(None);
+        Ok(cleared.ok().map(|()| target))
+    }
+
+    /// Takes keys out of what an answer echoes, before a plugin or a recording sees it.
+    fn clean(&self, response: &mut Response) {
+        for (_, value) in &mut response.headers {
+            *value = self.redactor.redact(value);
+        }
+        response.body = self
+            .redactor
+            .redact_body(std::mem::take(&mut response.body));
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("name", &self.name)
+            .field("origin", &self.origin)
+            .field("timeout", &self.timeout)
+            .field("body_max", &self.body_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What can be told before anything is set up; the key is told to `redactor`.
+fn check(config: &ProviderHttp, redactor: &Redactor) -> Result<Placed, NewHttpClientError> {
+    let endpoint = &config.endpoint;
+    let origin = endpoint.origin();
+    if origin.scheme() == "http" && !endpoint.is_loopback() && !config.allow_http {
+        return Err(NewHttpClientError::PlainHttp {
+            origin: origin.clone(),
+        });
+    }
+    if config.connections == 0 {
+        return Err(NewHttpClientError::NoConnections);
+    }
+    Placed::new(config, redactor)
+}
+
+fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let header = headers.iter().find(|(own, _)| own == name);
+    header.map(|(_, value)| value.as_str())
+}

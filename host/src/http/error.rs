@@ -1,0 +1,200 @@
+//! What can go wrong, in closed lists; no message carries a secret or a whole URL.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::endpoint::Origin;
+use crate::model::Class;
+
+/// Why an endpoint of the configuration cannot be used.
+///
+/// Quotes nothing of the endpoint, in which a key may have been pasted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not an absolute URL.
+    #[error("the endpoint is not a URL ({0}); write it as `https://host/path`")]
+    NotAUrl(url::ParseError),
+    /// Neither http nor https.
+    #[error("the endpoint must start with `https://` or `http://`")]
+    Scheme,
+    /// `user:password@`.
+    #[error("the endpoint must not contain a user or password; use `api_key` or `headers`")]
+    UserInfo,
+    /// `#…`.
+    #[error("the endpoint must not contain `#`")]
+    Fragment,
+    /// White space, a control character or a backslash.
+    #[error("the endpoint contains white space, a control character or a backslash")]
+    Character,
+    /// The key would be in DNS queries and TLS handshakes.
+    #[error("`{{key}}` must stand behind the host, in the endpoint's path or query")]
+    KeyInHost,
+    /// Braces that are not `{key}`.
+    #[error("the endpoint has braces other than `{{key}}`")]
+    Placeholder,
+}
+
+/// Why a client cannot be made from its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum NewHttpClientError {
+    /// `{key}` without a key.
+    #[error("`{{key}}` is named in {place}, but there is no `api_key`")]
+    MissingKey {
+        /// `endpoint` or `headers.NAME`.
+        place: String,
+    },
+    /// A key that nothing uses.
+    #[error(
+        "the plugin has no place for an `api_key`; name `{{key}}` in `endpoint` or in a header, or \
+         remove the key"
+    )]
+    KeyWithoutPlace,
+    /// A key that cannot be one.
+    #[error("the `api_key` {why}")]
+    BadKey {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A header that cannot be sent.
+    #[error("header `{name}` {why}")]
+    BadHeader {
+        /// Its name as configured.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Keys and answers in clear text over a network.
+    #[error("{origin} is not encrypted; use https, or set `allow_http = true`")]
+    PlainHttp {
+        /// The endpoint's origin.
+        origin: Origin,
+    },
+    /// `connections = 0`.
+    #[error("`connections` is 0, so no request could ever be sent; set it to 1 or more")]
+    NoConnections,
+    /// The CA file cannot be read.
+    #[error("failed to read `ca_file` {}", path.display())]
+    ReadCaFile {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The CA file has no usable certificate.
+    #[error("`ca_file` {} holds no PEM certificate", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The proxy cannot be used.
+    #[error("`proxy` is not a URL such as `http://host:3128`")]
+    Proxy,
+    /// TLS or the client itself could not be set up.
+    #[error(
+        "failed to set up the HTTP client: {message}; when CA certificates are missing, install \
+         the system's (`ca-certificates`) or set `ca_file`"
+    )]
+    SetUp {
+        /// One line without secrets.
+        message: String,
+    },
+}
+
+/// Why a request has no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Connect, headers and body together took too long.
+    #[error("{origin} did not answer within {after:?}")]
+    Timeout {
+        /// Whom we waited for.
+        origin: Origin,
+        /// The limit that was reached.
+        after: Duration,
+    },
+    /// No connection, no TLS, or an answer that broke off.
+    #[error("failed to talk to {origin}: {message}")]
+    Transport {
+        /// Whom we talked to.
+        origin: Origin,
+        /// One line without secrets.
+        message: String,
+        /// The answer's status, when it broke off after it.
+        status: Option<u16>,
+    },
+    /// The answer is longer than allowed.
+    #[error("{origin} answered with more than {max} bytes")]
+    BodyTooLarge {
+        /// Who answered.
+        origin: Origin,
+        /// The limit in bytes.
+        max: usize,
+        /// The answer's status.
+        status: u16,
+    },
+    /// The plugin named a path that leaves its endpoint or is none.
+    #[error("the plugin asked for path {path:?}, which {why}")]
+    BadPath {
+        /// The path as asked for, shortened.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The plugin set a header that it must not set or that is none.
+    #[error("the plugin set header {name:?}, which {why}")]
+    BadHeader {
+        /// The name as asked for, shortened.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A chain of redirects within the origin that does not end.
+    #[error("{origin} redirected more than {max} times")]
+    TooManyRedirects {
+        /// Who redirects.
+        origin: Origin,
+        /// How many were followed.
+        max: usize,
+    },
+    /// A redirect to another origin, which was not followed.
+    #[error(
+        "{origin} redirects to {to}, which is another origin; if that is right, change `endpoint`"
+    )]
+    RedirectElsewhere {
+        /// Who redirects.
+        origin: Origin,
+        /// Where to: scheme, host and port.
+        to: String,
+    },
+}
+
+// === impl HttpError ===
+
+impl HttpError {
+    /// The class that breaker, output and metrics use.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Timeout { .. } => Class::Timeout,
+            Self::Transport { .. }
+            | Self::TooManyRedirects { .. }
+            | Self::RedirectElsewhere { .. } => Class::Transport,
+            Self::BodyTooLarge { .. } => Class::Malformed,
+            Self::BadPath { .. } | Self::BadHeader { .. } => Class::PluginFault,
+        }
+    }
+
+    /// The status of the answer that failed, where one came.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Transport { status, .. } => *status,
+            Self::BodyTooLarge { status, .. } => Some(*status),
+            Self::Timeout { .. }
+            | Self::BadPath { .. }
+            | Self::BadHeader { .. }
+            | Self::TooManyRedirects { .. }
+            | Self::RedirectElsewhere { .. } => None,
+        }
+    }
+}
