@@ -1,1 +1,456 @@
-//! To be written.
+//! The gate that every call to a provider passes: breaker, holds, forced states, health.
+//!
+//! There is one gate per (chain, provider, type). It answers one closed type, [`Answer`], computed
+//! in one place, so that explain, the API, health and metrics all show the same [`Why`]. A call
+//! that passes gets a [`Permit`], and the permit takes the call's [`Verdict`]; a permit that is
+//! dropped without one (the call was cancelled, never sent, or its task died) is given back.
+//!
+//! **Invariants.** The gate knows neither HTTP nor plugins. Its lock is never held across an
+//! await: no method is async. Deciding is pure (`machine.rs`, `breaker.rs`); only this file reads
+//! a clock.
+//!
+//! # The way back
+//!
+//! A gate that was shut (open circuit, hold, forced open, quarantine) asks for the identity again
+//! before it lets work through, where an identity is configured: the endpoint may serve another
+//! network now. So the first call after an outage is [`Call::Identity`]; its success closes the
+//! circuit and lets work through. Where no identity is configured the first call is work itself.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub mod breaker;
+mod health;
+mod machine;
+mod persist;
+mod verdict;
+mod words;
+
+pub use breaker::BreakerConfig;
+pub use health::{HealthRow, History, Totals, Transition, UsageDelta};
+pub use persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
+pub use verdict::{Fault, Verdict};
+pub use words::{
+    Cause, CircuitState, ForcedState, GateState, HealthStatus, HoldReason, ProviderType, Why,
+};
+
+use crate::clock::SharedClock;
+use crate::model::{ChainName, ProviderName};
+use machine::{Machine, Moment, Refusal, Ticket};
+
+#[cfg(test)]
+mod tests;
+
+/// What names a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GateKey {
+    /// The chain.
+    pub chain: ChainName,
+    /// The provider.
+    pub provider: ProviderName,
+    /// What the provider is used for.
+    pub kind: ProviderType,
+}
+
+/// What a gate goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateConfig {
+    /// The breaker's numbers.
+    pub breaker: BreakerConfig,
+    /// A requested pause longer than this makes the provider `degraded`. Default 2 s.
+    pub spill_after: Duration,
+    /// Whether the chain's identity is configured and must be known before work. Default `false`.
+    pub identity: bool,
+    /// Faults of the plugin, without a success between them, that put it in quarantine. Default 3.
+    pub plugin_faults: NonZeroU32,
+    /// How long that quarantine lasts. Default 10 min.
+    pub quarantine: Duration,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Anything whose answer is used.
+    Work,
+    /// The question which network the provider serves. [`Verdict::Success`] says that it is the
+    /// configured one, a hold for [`HoldReason::WrongChain`] that it is another.
+    Identity,
+}
+
+/// The gate's answer to a call that wants to pass.
+#[derive(Debug)]
+#[must_use]
+pub enum Answer {
+    /// Send it.
+    Pass(Permit),
+    /// Send it later: nothing is wrong, the provider wants a pause.
+    Wait {
+        /// When to ask again.
+        until: Instant,
+        /// Why.
+        why: Why,
+    },
+    /// Do not send it.
+    Shut {
+        /// Why.
+        why: Why,
+        /// When this ends by itself; `None` where it ends with an event ([`Gate::changed`]).
+        until: Option<Instant>,
+    },
+}
+
+/// A gate as it stands; times are epoch milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// The chain.
+    pub chain: ChainName,
+    /// The provider.
+    pub provider: ProviderName,
+    /// What the provider is used for.
+    #[serde(rename = "type")]
+    pub kind: ProviderType,
+    /// The strongest of what acts on the gate.
+    pub state: GateState,
+    /// How the provider fares.
+    pub status: HealthStatus,
+    /// Why work does not pass; `None` if it does.
+    pub why: Option<Why>,
+    /// When that ends by itself, where that is known.
+    pub until: Option<i64>,
+    /// The breaker's own state, whatever is forced.
+    pub breaker: CircuitState,
+    /// The breaker's generation.
+    pub generation: u64,
+    /// Calls that passed and have not ended.
+    pub in_flight: u32,
+    /// Failures, last success, last error.
+    #[serde(flatten)]
+    pub history: History,
+    /// What keeps the provider out, if a hold does.
+    pub hold: Option<PersistedHold>,
+    /// What an operator said.
+    pub forced: Option<PersistedForce>,
+    /// Every call since the process started.
+    pub totals: Totals,
+}
+
+/// A gate; clones are the same gate.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    key: GateKey,
+    fingerprint: String,
+    clock: SharedClock,
+    machine: Mutex<Machine>,
+    changed: watch::Sender<u64>,
+}
+
+/// The right to make one call.
+///
+/// Dropping it gives it back and leaves the breaker as it was.
+#[derive(Debug)]
+#[must_use = "dropping a permit gives it back"]
+pub struct Permit {
+    gate: Gate,
+    // Invariant: `None` only after `record`.
+    ticket: Option<Ticket>,
+}
+
+// === impl GateConfig ===
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self {
+            breaker: BreakerConfig::default(),
+            spill_after: Duration::from_secs(2),
+            identity: false,
+            plugin_faults: NonZeroU32::MIN.saturating_add(2),
+            quarantine: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// A gate without a past.
+    ///
+    /// `fingerprint` is a hash of endpoint, plugin and options; `seed` is what the jitter of
+    /// doubled cooldowns is drawn from.
+    pub fn new(
+        key: GateKey,
+        config: GateConfig,
+        fingerprint: impl Into<String>,
+        clock: SharedClock,
+        seed: u64,
+    ) -> Self {
+        let machine = Machine::new(config, seed, Moment::of(&clock));
+        Self::with_machine(key, fingerprint.into(), clock, machine)
+    }
+
+    /// A gate that goes on where an earlier run, or an earlier configuration, ended.
+    ///
+    /// With another `fingerprint` breaker, hold and requested pause start clean: somebody mended
+    /// the configuration. What the provider did and what an operator forced is kept either way.
+    /// An open circuit stays open until its deadline; a half-open one lets a new probe through at
+    /// once. No deadline but an operator's lies further ahead than it could have been set today.
+    pub fn restore(
+        stored: &Persisted,
+        key: GateKey,
+        config: GateConfig,
+        fingerprint: impl Into<String>,
+        clock: SharedClock,
+        seed: u64,
+    ) -> Self {
+        let fingerprint = fingerprint.into();
+        let now = Moment::of(&clock);
+        let machine = Machine::restore(stored, &fingerprint, config, seed, now);
+        Self::with_machine(key, fingerprint, clock, machine)
+    }
+
+    fn with_machine(
+        key: GateKey,
+        fingerprint: String,
+        clock: SharedClock,
+        machine: Machine,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                key,
+                fingerprint,
+                clock,
+                machine: Mutex::new(machine),
+                changed: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// What names the gate.
+    #[must_use]
+    pub fn key(&self) -> &GateKey {
+        &self.shared.key
+    }
+
+    /// Asks whether a call may be sent now.
+    pub fn ask(&self, call: Call) -> Answer {
+        match self.with(|machine, now| machine.ask(call, now)) {
+            Ok(ticket) => Answer::Pass(Permit {
+                gate: self.clone(),
+                ticket: Some(ticket),
+            }),
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    /// When a call could pass, as far as is known: now, a deadline, or `None` where only an event
+    /// can open the gate.
+    ///
+    /// While the identity is pending this is about [`Call::Identity`], else about [`Call::Work`].
+    #[must_use]
+    pub fn earliest_opening(&self) -> Option<Instant> {
+        self.with(Machine::earliest_opening)
+    }
+
+    /// Tells of every change that a waiting task may have waited for: a transition, a release, a
+    /// probe that ended, an identity that was answered, a new pause.
+    ///
+    /// Deadlines that pass tell nobody; sleep until [`Gate::earliest_opening`] at most. Subscribe
+    /// before asking, so that nothing is missed in between.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Counts an HTTP request that was really sent.
+    pub fn count_http_attempt(&self) {
+        self.with(|machine, _| machine.usage_mut().requests += 1);
+    }
+
+    /// What was used since the last time; the caller stores it.
+    #[must_use]
+    pub fn take_usage(&self) -> UsageDelta {
+        self.with(|machine, _| std::mem::take(machine.usage_mut()))
+    }
+
+    /// Takes back what could not be stored.
+    pub fn return_usage(&self, usage: UsageDelta) {
+        self.with(|machine, _| *machine.usage_mut() += usage);
+    }
+
+    /// The transitions since the last time, oldest first; the newest 1,024 are kept.
+    #[must_use]
+    pub fn take_transitions(&self) -> Vec<Transition> {
+        self.with(|machine, _| machine.take_transitions())
+    }
+
+    /// An operator's word: `reason` is kept and shown, `lasts` is `None` until a release.
+    pub fn force(&self, state: ForcedState, reason: impl Into<String>, lasts: Option<Duration>) {
+        let reason = reason.into();
+        self.with(|machine, now| machine.force(state, reason, lasts, now));
+    }
+
+    /// Ends a forced state, a hold and a quarantine; `false` if there was none of them.
+    ///
+    /// An open circuit stays open and a requested pause stays requested.
+    pub fn release(&self) -> bool {
+        self.with(Machine::release)
+    }
+
+    /// Keeps the provider out for a reason that no call of this gate found.
+    ///
+    /// `lasts` is bounded by an hour (a day for [`HoldReason::Quota`]); `None` is the reason's own
+    /// time: an hour, or until midnight UTC.
+    pub fn hold(&self, reason: HoldReason, lasts: Option<Duration>, message: impl Into<String>) {
+        let message = message.into();
+        self.with(|machine, now| machine.hold(reason, lasts, message, now));
+    }
+
+    /// Keeps the provider out because of its plugin; `lasts` is `None` until a release.
+    pub fn quarantine(&self, lasts: Option<Duration>) {
+        self.with(|machine, now| machine.quarantine(lasts, now));
+    }
+
+    /// The gate as it stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let key = self.key().clone();
+        self.with(|machine, now| {
+            let refusal = machine.refusal(Call::Work, now.at);
+            Snapshot {
+                chain: key.chain,
+                provider: key.provider,
+                kind: key.kind,
+                state: machine.state(),
+                status: machine.status(now.at),
+                why: refusal.map(|refusal| refusal.why),
+                until: refusal
+                    .and_then(|refusal| refusal.until)
+                    .map(|until| now.wall(until)),
+                breaker: machine.breaker().state().circuit(),
+                generation: machine.breaker().generation(),
+                in_flight: machine.in_flight(),
+                history: machine.history().clone(),
+                hold: machine.stored_hold(now),
+                forced: machine.stored_force(now),
+                totals: machine.totals(),
+            }
+        })
+    }
+
+    /// The gate's row of `provider_health`.
+    #[must_use]
+    pub fn health(&self) -> HealthRow {
+        let key = self.key().clone();
+        self.with(|machine, now| {
+            let history = machine.history().clone();
+            HealthRow {
+                provider_name: key.provider,
+                chain: key.chain,
+                provider_type: key.kind,
+                status: machine.status(now.at),
+                consecutive_fails: history.consecutive_fails,
+                last_success: history.last_success,
+                last_error: history.last_error,
+                last_error_msg: history.last_error_msg,
+                circuit_state: machine.circuit(),
+                updated_at: machine.updated_ms(),
+            }
+        })
+    }
+
+    /// What [`Gate::restore`] needs.
+    #[must_use]
+    pub fn persisted(&self) -> Persisted {
+        self.with(|machine, now| machine.persisted(&self.shared.fingerprint, now))
+    }
+
+    /// Runs `f` on the machine, brought up to now, and then wakes whoever waits.
+    fn with<T>(&self, f: impl FnOnce(&mut Machine, Moment) -> T) -> T {
+        let (value, wake) = {
+            // A panic elsewhere must not shut every provider for ever; each step of the machine
+            // leaves it whole.
+            let mut machine = self
+                .shared
+                .machine
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // Read under the lock, so that the machine's time never runs backwards.
+            let now = Moment::of(&self.shared.clock);
+            machine.advance(now);
+            (f(&mut machine, now), machine.take_wake())
+        };
+        if wake {
+            self.shared.changed.send_modify(|version| *version += 1);
+        }
+        value
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// Ends the call with what it says about the provider.
+    pub fn record(mut self, verdict: Verdict) {
+        self.finish(Some(verdict));
+    }
+
+    /// The gate that gave it.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn finish(&mut self, verdict: Option<Verdict>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.gate
+                .with(|machine, now| machine.finish(ticket, verdict, now));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The permit, if the call passes.
+    #[must_use]
+    pub fn pass(self) -> Option<Permit> {
+        match self {
+            Self::Pass(permit) => Some(permit),
+            Self::Wait { .. } | Self::Shut { .. } => None,
+        }
+    }
+
+    /// Why the call does not pass.
+    #[must_use]
+    pub fn why(&self) -> Option<Why> {
+        match self {
+            Self::Pass(_) => None,
+            Self::Wait { why, .. } | Self::Shut { why, .. } => Some(*why),
+        }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { why, until } = refusal;
+        match refusal.wait_until() {
+            Some(until) => Self::Wait { until, why },
+            None => Self::Shut { why, until },
+        }
+    }
+}

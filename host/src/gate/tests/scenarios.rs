@@ -1,0 +1,389 @@
+//! Named cases, the six among them in which the best known proxy's breaker fails.
+
+use std::sync::Barrier;
+
+use super::*;
+
+#[test]
+fn scenario_1_timeouts_open_the_circuit() {
+    let (gate, clock) = gate();
+    let mut admitted = 0;
+    for _ in 0..10_000 {
+        if let Some(permit) = gate.ask(Call::Work).pass() {
+            admitted += 1;
+            permit.record(verdict(Class::Timeout));
+        }
+        clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(admitted, 3);
+    assert_eq!(gate.snapshot().state, GateState::Open);
+}
+
+#[test]
+fn scenario_2_little_traffic_opens_it_as_fast() {
+    let (gate, clock) = gate();
+    let mut calls = 0;
+    while gate.snapshot().state != GateState::Open {
+        work(&gate).record(Verdict::of(Class::ServerError, "500", Some(500), None));
+        calls += 1;
+        clock.advance(25 * SECOND);
+    }
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn scenario_3_limited_or_lost_probes_never_wedge_the_circuit() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(30 * SECOND);
+    for n in 0..200 {
+        let permit = work(&gate);
+        match n % 4 {
+            0 => permit.record(Verdict::of(Class::RateLimited, "", Some(429), Some(SECOND))),
+            1 => permit.record(verdict(Class::Cancelled)),
+            2 => permit.record(verdict(Class::Unsupported)),
+            _ => drop(permit),
+        }
+        clock.advance(SECOND);
+        assert_eq!(gate.snapshot().state, GateState::HalfOpen, "probe {n}");
+    }
+    clock.advance(365 * 24 * HOUR);
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[test]
+fn scenario_4_one_success_closes_a_mended_circuit() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(30 * SECOND);
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+    let at_once: Vec<_> = (0..100).map(|_| work(&gate)).collect();
+    assert_eq!(at_once.len(), 100);
+}
+
+#[test]
+fn scenario_5_a_small_rest_of_errors_hardly_delays_the_closing() {
+    let mut rng = fastrand::Rng::with_seed(42);
+    let mut cycles = 0;
+    const OUTAGES: u32 = 1000;
+    for _ in 0..OUTAGES {
+        let (gate, clock) = gate();
+        open(&gate);
+        while gate.snapshot().state != GateState::Closed {
+            clock.advance(30 * SECOND);
+            cycles += 1;
+            let class = (rng.u32(..100) == 0).then_some(Class::ServerError);
+            work(&gate).record(class.map_or(Verdict::Success, verdict));
+        }
+    }
+    // On average 1 / 0.99 cycles; the proxy needs 7.4.
+    assert!((OUTAGES..OUTAGES * 103 / 100).contains(&cycles), "{cycles}");
+}
+
+#[test]
+fn scenario_6_a_late_failure_of_the_closed_era_does_not_reopen() {
+    let (gate, clock) = gate();
+    let late = work(&gate);
+    let later = work(&gate);
+    open(&gate);
+    clock.advance(30 * SECOND);
+    let probe = work(&gate);
+    late.record(verdict(Class::Timeout));
+    assert_eq!(gate.snapshot().state, GateState::HalfOpen);
+    probe.record(Verdict::Success);
+    later.record(verdict(Class::Timeout));
+    let snapshot = gate.snapshot();
+    assert_eq!(snapshot.state, GateState::Closed);
+    assert_eq!(snapshot.history.consecutive_fails, 0);
+    assert_eq!((snapshot.totals.failures, snapshot.totals.late), (5, 2));
+}
+
+#[test]
+fn a_panic_between_permit_and_verdict_gives_the_permit_back() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(30 * SECOND);
+    let probing = gate.clone();
+    let died = std::thread::spawn(move || {
+        let _probe = work(&probing);
+        panic!("on purpose");
+    });
+    assert!(died.join().is_err());
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn exactly_one_probe_passes_whoever_asks() {
+    const TASKS: usize = 4;
+    let (gate, clock) = gate();
+    open(&gate);
+    for round in 0..200 {
+        clock.advance(30 * SECOND);
+        let start = Arc::new(Barrier::new(TASKS));
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let (gate, start) = (gate.clone(), start.clone());
+                tokio::task::spawn_blocking(move || {
+                    start.wait();
+                    (0..50)
+                        .filter_map(|_| gate.ask(Call::Work).pass())
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut permits = Vec::new();
+        for task in tasks {
+            permits.extend(task.await.unwrap());
+        }
+        assert_eq!(permits.len(), 1, "round {round}");
+        let probe = permits.pop().unwrap();
+        probe.record(verdict(Class::Timeout));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tasks_that_probe_and_give_up_leave_nothing_taken() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(30 * SECOND);
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    let answer = gate.ask(Call::Work);
+                    tokio::task::yield_now().await;
+                    drop(answer);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(gate.snapshot().in_flight, 0);
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleeping_engine_wakes_when_a_gate_is_released() {
+    let (gate, _clock) = gate();
+    gate.force(ForcedState::Open, "maintenance", None);
+    assert_eq!(gate.earliest_opening(), None);
+    let mut changed = gate.changed();
+    let sleeper = tokio::spawn(async move {
+        tokio::time::timeout(HOUR, changed.changed())
+            .await
+            .expect("the release wakes")
+    });
+    tokio::task::yield_now().await;
+    assert!(!sleeper.is_finished());
+    assert!(gate.release());
+    sleeper.await.unwrap().unwrap();
+}
+
+#[test]
+fn ordinary_calls_wake_nobody_and_a_lost_probe_does() {
+    let (gate, clock) = gate();
+    let mut changed = gate.changed();
+    for _ in 0..10 {
+        work(&gate).record(Verdict::Success);
+        work(&gate).record(verdict(Class::Refused));
+    }
+    assert!(!changed.has_changed().unwrap());
+    open(&gate);
+    clock.advance(30 * SECOND);
+    let probe = work(&gate);
+    changed.mark_unchanged();
+    drop(probe);
+    assert!(changed.has_changed().unwrap());
+}
+
+#[test]
+fn the_gate_opens_when_its_longest_reason_ends() {
+    let (gate, clock) = gate();
+    let limited = work(&gate);
+    open(&gate);
+    limited.record(Verdict::of(
+        Class::RateLimited,
+        "",
+        Some(429),
+        Some(90 * SECOND),
+    ));
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 90 * SECOND));
+    gate.hold(HoldReason::Unauthorized, Some(100 * SECOND), "401");
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 100 * SECOND));
+    gate.force(ForcedState::Open, "maintenance", None);
+    assert_eq!(gate.earliest_opening(), None);
+    gate.release();
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 90 * SECOND));
+    clock.advance(90 * SECOND);
+    assert_eq!(gate.earliest_opening(), Some(clock.now()));
+}
+
+#[test]
+fn a_requested_pause_is_an_hour_at_most() {
+    let (gate, clock) = gate();
+    let day = 24 * HOUR;
+    work(&gate).record(Verdict::of(Class::RateLimited, "", Some(429), Some(day)));
+    match gate.ask(Call::Work) {
+        Answer::Wait { until, why } => {
+            assert_eq!((until, why), (clock.now() + HOUR, Why::RetryAfter));
+        }
+        other => panic!("expected a wait, got {other:?}"),
+    }
+    assert_eq!(gate.health().status, HealthStatus::Degraded);
+    clock.advance(HOUR - 2 * SECOND);
+    assert_eq!(gate.health().status, HealthStatus::Healthy);
+}
+
+#[test]
+fn rate_answers_to_calls_under_way_together_lengthen_the_pause_once() {
+    let (gate, clock) = gate();
+    let calls: Vec<_> = (0..8).map(|_| work(&gate)).collect();
+    clock.advance(SECOND);
+    for call in calls {
+        call.record(verdict(Class::RateLimited));
+    }
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + SECOND));
+}
+
+#[test]
+fn untold_pauses_end_at_a_minute() {
+    let (gate, clock) = gate();
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        work(&gate).record(verdict(Class::RateLimited));
+        let pause = gate.earliest_opening().unwrap() - clock.now();
+        pauses.push(pause.as_secs());
+        clock.advance(pause);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn a_spent_allowance_is_back_at_midnight() {
+    let (gate, clock) = gate();
+    work(&gate).record(verdict(Class::Quota));
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 2 * HOUR));
+    clock.advance(2 * HOUR);
+    drop(work(&gate));
+}
+
+#[test]
+fn a_call_from_before_a_release_does_not_hold_again() {
+    let (gate, _clock) = gate();
+    let (first, second) = (work(&gate), work(&gate));
+    first.record(verdict(Class::Unauthorized));
+    assert!(gate.release());
+    second.record(verdict(Class::Unauthorized));
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[test]
+fn transitions_come_in_order_with_the_counts_before_them() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(40 * SECOND);
+    work(&gate).record(verdict(Class::Timeout));
+    clock.advance(30 * SECOND);
+    work(&gate).record(Verdict::Success);
+    gate.force(ForcedState::Open, "maintenance", Some(5 * SECOND));
+    clock.advance(5 * SECOND);
+    work(&gate).record(verdict(Class::Quota));
+
+    let told: Vec<_> = gate
+        .take_transitions()
+        .into_iter()
+        .map(|it| {
+            format!(
+                "{} {}>{} {} at {} until {:?} fails {}",
+                it.seq,
+                it.from.as_str(),
+                it.to.as_str(),
+                it.why.as_str(),
+                it.at - START_MS,
+                it.until.map(|until| until - START_MS),
+                it.consecutive_failures
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "1 closed>open failures at 0 until Some(30000) fails 3",
+            "2 open>half_open cooldown_over at 30000 until None fails 3",
+            "3 half_open>open probe_failed at 40000 until Some(70000) fails 4",
+            "4 open>half_open cooldown_over at 70000 until None fails 4",
+            "5 half_open>closed probe_succeeded at 70000 until None fails 4",
+            "6 closed>forced_open forced at 70000 until Some(75000) fails 0",
+            "7 forced_open>closed force_over at 75000 until None fails 0",
+            "8 closed>held quota at 75000 until Some(7200000) fails 0",
+        ]
+    );
+    assert_eq!(gate.take_transitions(), []);
+}
+
+#[test]
+fn the_health_row_tells_what_happened_and_when() {
+    let (gate, clock) = gate();
+    work(&gate).record(Verdict::Success);
+    clock.advance(SECOND);
+    let message = "é".repeat(500);
+    work(&gate).record(Verdict::of(Class::ServerError, message, Some(502), None));
+    let row = gate.health();
+    let expected = HealthRow {
+        provider_name: "mempool".into(),
+        chain: "btc".into(),
+        provider_type: ProviderType::Scan,
+        status: HealthStatus::Degraded,
+        consecutive_fails: 1,
+        last_success: Some(START_MS),
+        last_error: Some(START_MS + 1000),
+        last_error_msg: row.last_error_msg.clone(),
+        circuit_state: CircuitState::Closed,
+        updated_at: START_MS + 1000,
+    };
+    assert_eq!(row, expected);
+    let message = row.last_error_msg.unwrap();
+    assert!(message.starts_with("server_error (HTTP 502): éé"));
+    assert_eq!(message.chars().count(), 200);
+
+    work(&gate).record(verdict(Class::Timeout));
+    work(&gate).record(verdict(Class::Timeout));
+    assert_eq!(gate.health().circuit_state, CircuitState::Open);
+    clock.advance(30 * SECOND);
+    let row = gate.health();
+    assert_eq!(row.circuit_state, CircuitState::HalfOpen);
+    assert_eq!(row.updated_at, START_MS + 31_000);
+}
+
+#[test]
+fn usage_counts_requests_and_outcomes_once() {
+    let (gate, _clock) = gate();
+    assert!(gate.take_usage().is_empty());
+    for class in [None, Some(Class::Timeout), Some(Class::Refused)] {
+        let permit = work(&gate);
+        gate.count_http_attempt();
+        gate.count_http_attempt();
+        permit.record(class.map_or(Verdict::Success, verdict));
+    }
+    drop(work(&gate));
+    work(&gate).record(verdict(Class::RateLimited));
+    let usage = gate.take_usage();
+    let expected = UsageDelta {
+        requests: 6,
+        successes: 1,
+        failures: 1,
+        rate_limited: 1,
+    };
+    assert_eq!(usage, expected);
+    assert!(gate.take_usage().is_empty());
+    gate.return_usage(usage);
+    gate.count_http_attempt();
+    assert_eq!(gate.take_usage().requests, 7);
+}
