@@ -257,7 +257,7 @@ impl Gate {
     /// While the identity is pending this is about [`Call::Identity`], else about [`Call::Work`].
     #[must_use]
     pub fn earliest_opening(&self) -> Option<Instant> {
-        self.with(Machine::earliest_opening)
+        self.with(|machine, now| machine.earliest_opening(now))
     }
 
     /// Tells of every change that a waiting task may have waited for: a transition, a release, a

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Force, Hold, Machine, Moment, PAUSE_MAX, hold_longest};
+use super::pause::{PAUSE_MAX, Pause};
+use super::{Force, Hold, Machine, Moment, holds};
 use crate::gate::GateConfig;
 use crate::gate::breaker::{Breaker, State};
 use crate::gate::health::History;
@@ -32,11 +33,10 @@ impl Machine {
             machine.hold = stored.hold.as_ref().map(|hold| Hold {
                 reason: hold.reason,
                 message: hold.message.clone(),
-                until: now.instant(hold.until, hold_longest(hold.reason)),
+                until: now.instant(hold.until, holds::longest(hold.reason)),
             });
-            machine.pause.not_before = stored
-                .not_before
-                .map(|not_before| now.instant(not_before, PAUSE_MAX));
+            let not_before = stored.not_before;
+            machine.pause = Pause::restored(not_before.map(|at| now.instant(at, PAUSE_MAX)));
         } else {
             // The failures were those of another endpoint, plugin or set of options.
             machine.history = History {
@@ -55,8 +55,7 @@ impl Machine {
         machine
     }
 
-    pub(in crate::gate) fn persisted(&mut self, fingerprint: &str, now: Moment) -> Persisted {
-        self.advance(now);
+    pub(in crate::gate) fn persisted(&self, fingerprint: &str, now: Moment) -> Persisted {
         let state = self.breaker.state();
         let (failures, open_until) = match state {
             State::Closed { failures } => (failures, None),
@@ -74,11 +73,7 @@ impl Machine {
             },
             hold: self.stored_hold(now),
             forced: self.stored_force(now),
-            not_before: self
-                .pause
-                .not_before
-                .filter(|&not_before| not_before > now.at)
-                .map(|not_before| now.wall(not_before)),
+            not_before: self.pause.until(now.at).map(|until| now.wall(until)),
         }
     }
 

@@ -387,3 +387,49 @@ fn usage_counts_requests_and_outcomes_once() {
     gate.count_http_attempt();
     assert_eq!(gate.take_usage().requests, 7);
 }
+
+#[test]
+fn of_two_holds_or_quarantines_the_longer_one_stands() {
+    let (gate, clock) = gate();
+    let calls = [(); 5].map(|()| work(&gate));
+    let [chain, quota, faults @ ..] = calls;
+    chain.record(verdict(Class::WrongChain));
+    quota.record(Verdict::of(Class::Quota, "", None, Some(5 * SECOND)));
+    assert_eq!(gate.ask(Call::Work).why(), Some(Why::HeldWrongChain));
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + HOUR));
+
+    gate.quarantine(None);
+    for fault in faults {
+        fault.record(verdict(Class::PluginFault));
+    }
+    clock.advance(24 * HOUR);
+    assert_eq!(gate.ask(Call::Work).why(), Some(Why::Quarantined));
+    assert_eq!(gate.earliest_opening(), None);
+    assert!(gate.release());
+    drop(work(&gate));
+}
+
+#[test]
+fn a_hold_for_no_time_lasts_its_usual_time() {
+    let (gate, clock) = gate();
+    let no_time = Some(Duration::ZERO);
+    work(&gate).record(Verdict::of(Class::Quota, "", None, no_time));
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 2 * HOUR));
+}
+
+#[test]
+fn a_pause_of_no_length_is_a_pause() {
+    let (gate, clock) = gate();
+    let no_time = Some(Duration::ZERO);
+    work(&gate).record(Verdict::of(Class::RateLimited, "", Some(429), no_time));
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + SECOND));
+}
+
+#[test]
+fn a_forced_state_does_not_hide_what_calls_under_way_find() {
+    let (gate, _clock) = gate();
+    let call = work(&gate);
+    gate.force(ForcedState::Closed, "trust me", None);
+    call.record(verdict(Class::WrongChain));
+    assert_eq!(gate.ask(Call::Work).why(), Some(Why::HeldWrongChain));
+}
