@@ -119,6 +119,27 @@ fn a_success_starts_the_doubling_over() {
 }
 
 #[test]
+fn a_doubled_cooldown_is_never_shorter_than_the_first() {
+    let config = BreakerConfig {
+        cooldown_max: Some(31 * SECOND),
+        ..BreakerConfig::default()
+    };
+    for seed in 0..20 {
+        let mut breaker = Breaker::new(config.clone(), seed);
+        for length in cooldowns(&mut breaker, Instant::now(), 5) {
+            assert!((30 * SECOND..=31 * SECOND).contains(&length), "{length:?}");
+        }
+    }
+}
+
+#[test]
+fn restored_failures_stay_below_the_limit() {
+    let state = State::Closed { failures: 7 };
+    let breaker = Breaker::restored(BreakerConfig::default(), 0, state, 0);
+    assert_eq!(breaker.state(), State::Closed { failures: 2 });
+}
+
+#[test]
 fn an_absurd_cooldown_does_not_overflow() {
     let config = BreakerConfig {
         cooldown: Duration::MAX,

@@ -21,7 +21,7 @@ impl Machine {
         if verdict.is_some() {
             self.updated_ms = now.unix_ms;
         }
-        self.end_identity_question(&ticket, decides, verdict.as_ref());
+        self.end_identity_question(&ticket, verdict.as_ref());
 
         match verdict {
             None => {
@@ -113,13 +113,14 @@ impl Machine {
         }
     }
 
-    fn end_identity_question(&mut self, ticket: &Ticket, decides: bool, verdict: Option<&Verdict>) {
+    fn end_identity_question(&mut self, ticket: &Ticket, verdict: Option<&Verdict>) {
+        // Every re-opening starts a round, so that an older answer does not count.
         if ticket.identity_round != Some(self.identity_round) {
             return;
         }
         if let Identity::Pending { asked } = &mut self.identity {
             *asked = false;
-            if decides && verdict == Some(&Verdict::Success) {
+            if verdict == Some(&Verdict::Success) {
                 self.identity = Identity::Same;
             }
             self.wake = true;

@@ -433,3 +433,73 @@ fn a_forced_state_does_not_hide_what_calls_under_way_find() {
     call.record(verdict(Class::WrongChain));
     assert_eq!(gate.ask(Call::Work).why(), Some(Why::HeldWrongChain));
 }
+
+#[test]
+fn a_shorter_pause_does_not_end_a_longer_one() {
+    let (gate, clock) = gate();
+    let calls = [(); 2].map(|()| work(&gate));
+    for (call, secs) in calls.into_iter().zip([60, 5]) {
+        let wait = Some(Duration::from_secs(secs));
+        call.record(Verdict::of(Class::RateLimited, "", Some(429), wait));
+    }
+    assert_eq!(gate.earliest_opening(), Some(clock.now() + 60 * SECOND));
+}
+
+#[test]
+fn what_ended_between_two_looks_ends_in_its_own_order() {
+    let (gate, clock) = gate();
+    open(&gate);
+    gate.force(ForcedState::Open, "maintenance", Some(50 * SECOND));
+    let _before = gate.take_transitions();
+    clock.advance(100 * SECOND);
+    let told: Vec<_> = gate
+        .take_transitions()
+        .into_iter()
+        .map(|it| (it.from, it.to, it.at - START_MS))
+        .collect();
+    // The cooldown ended first, unseen behind the operator's word.
+    let expected = (GateState::ForcedOpen, GateState::HalfOpen, 50_000);
+    assert_eq!(told, [expected]);
+}
+
+#[test]
+fn a_call_from_before_a_hold_that_is_over_does_not_hold_again() {
+    let (gate, clock) = gate();
+    let calls = [(); 2].map(|()| work(&gate));
+    for call in calls {
+        let wait = Some(5 * SECOND);
+        call.record(Verdict::of(Class::Quota, "", None, wait));
+        clock.advance(5 * SECOND);
+    }
+    assert_eq!(gate.take_transitions().len(), 2);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[test]
+fn a_fault_from_before_a_quarantine_does_not_bring_it_back() {
+    let (gate, clock) = gate();
+    let [late, calls @ ..] = [(); 4].map(|()| work(&gate));
+    for call in calls {
+        call.record(verdict(Class::PluginFault));
+    }
+    assert_eq!(gate.snapshot().state, GateState::Quarantined);
+    clock.advance(600 * SECOND);
+    late.record(verdict(Class::PluginFault));
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+    // A new fault does: nothing was mended.
+    work(&gate).record(verdict(Class::PluginFault));
+    assert_eq!(gate.snapshot().state, GateState::Quarantined);
+}
+
+#[test]
+fn transitions_that_nobody_takes_are_bounded() {
+    let (gate, _clock) = gate();
+    for _ in 0..600 {
+        gate.force(ForcedState::Open, "", None);
+        gate.release();
+    }
+    let transitions = gate.take_transitions();
+    assert_eq!(transitions.len(), 1024);
+    assert_eq!(transitions.first().map(|it| it.seq), Some(177));
+    assert_eq!(transitions.last().map(|it| it.seq), Some(1200));
+}

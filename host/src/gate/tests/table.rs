@@ -126,6 +126,8 @@ fn a_requested_pause_is_a_wait_and_no_failure() {
     check("r_", "closed wait retry_after");
     check("r__", "closed pass");
     check("rrrr__", "closed pass");
+    check("(rR__", "closed pass");
+    check("(r_R_", "closed wait retry_after");
     check("xxr__x", "open shut circuit_open");
     check("xxx___r", "half_open wait retry_after");
     check("xxx___r__", "half_open pass");
@@ -188,6 +190,9 @@ fn an_operator_s_word_stands_until_it_ends() {
     check("xxxZL", "open shut circuit_open");
     check("xxxZ.L", "open shut circuit_open");
     check("xxZxxxxL", "closed pass");
+    check("xx(ZFL", "closed pass");
+    check("xx(ZSLx", "open shut circuit_open");
+    check("xx(CFL", "closed pass");
     check("xxZxxxxLx", "open shut circuit_open");
     check("xxx___(Z.LS", "closed pass");
     check("CuO", "forced_open shut held_unauthorized");
@@ -213,6 +218,10 @@ fn health_follows_the_gate() {
     status("xxx", "down");
     status("xxx___", "degraded");
     status("xxx___.", "healthy");
+    status("(xxx___.xS", "degraded");
+    status("(xxx___.F", "healthy");
+    status("Z(LxS", "degraded");
+    status("Z(xS", "healthy");
     status("r", "healthy");
     status("rq", "healthy");
     status("u", "down");
