@@ -1,0 +1,595 @@
+//! A provider as the rest of the host calls it, wherever its code runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use scanhost_abi::host::settle;
+use scanhost_abi::types as abi;
+use scanhost_abi::{AbiFuture, HostHandle, ProviderObject, RNone, ROption, RSome, RVec};
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::loader::Library;
+use super::runtime::PluginRuntime;
+use super::services::{CallGuard, Calls, Services};
+use super::{ErrorCode, PluginError};
+use crate::clock::SharedClock;
+use crate::http::HttpClient;
+use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName};
+
+/// Longest message that is kept of a plugin's.
+const MESSAGE_MAX: usize = 300;
+/// Longest wait for `open`.
+const OPEN_MAX: Duration = Duration::from_secs(5);
+/// Addresses that are validated in one turn of a plugin's thread.
+const VALIDATE_CHUNK: usize = 1_000;
+
+/// A failure of a call, before anyone judged whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// What kind.
+    pub class: Class,
+    /// One line, without secrets.
+    pub message: String,
+    /// The status of the HTTP answer, where there was one.
+    pub http_status: Option<u16>,
+    /// How long the provider asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl CallError {
+    /// A failure that the host itself found.
+    #[must_use]
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            http_status: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// HTTP requests of a call:
+/// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Per call.
+    pub call: u32,
+    /// Once per call with a native cell.
+    pub native_batch: u32,
+    /// Per native cell.
+    pub native_cell: u32,
+    /// Per token cell.
+    pub token_cell: u32,
+}
+
+/// What a provider can do; every limit is at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Reads the native coin.
+    pub native: bool,
+    /// Reads tokens.
+    pub tokens: bool,
+    /// Most cells in a call.
+    pub cells_max: usize,
+    /// Most distinct addresses in a call.
+    pub addresses_max: usize,
+    /// Most distinct assets in a call.
+    pub assets_max: usize,
+    /// What a call costs.
+    pub cost: Cost,
+    /// What token amounts count: `wallet`, `associated`, `all`.
+    pub token_scope: &'static str,
+    /// What is read when the configuration names no commitment.
+    pub commitment_default: Commitment,
+}
+
+/// Which balances to read, within [`Caps`].
+#[derive(Clone, Debug)]
+pub struct BalancesRequest {
+    /// Distinct canonical addresses.
+    pub addresses: Vec<Arc<str>>,
+    /// Distinct assets.
+    pub assets: Vec<Asset>,
+    /// Pairs of indices into the two.
+    pub cells: Vec<(u32, u16)>,
+    /// How settled.
+    pub commitment: Commitment,
+    /// Lowest height that counts; 0 is any.
+    pub min_height: u64,
+}
+
+/// One answer as the provider gave it, not yet matched to its cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Index into the request's cells; may be any number.
+    pub cell: u32,
+    /// What it says.
+    pub outcome: Outcome,
+}
+
+/// What an [`Answer`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A balance.
+    Known {
+        /// In the smallest unit.
+        amount: Amount,
+        /// Signed change not yet confirmed.
+        pending: Option<i128>,
+        /// Height or slot.
+        height: Option<u64>,
+        /// Lower-case hex.
+        block_hash: Option<String>,
+    },
+    /// Not answered.
+    Unknown(CallError),
+    /// Not answerable by anyone.
+    Invalid(CallError),
+}
+
+/// What came of a call, and what it cost.
+#[derive(Clone, Debug)]
+pub struct CallReport<T> {
+    /// The answer.
+    pub result: Result<T, CallError>,
+    /// Real HTTP attempts of the call.
+    pub http_attempts: u32,
+}
+
+/// A provider's code, in this process or another. All calls end by their deadline.
+#[async_trait]
+pub trait Backend: Send + Sync + std::fmt::Debug {
+    /// What it can do.
+    fn caps(&self) -> Caps;
+
+    /// The canonical form of each address, or why it is none of the network.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's fault: nothing was judged.
+    async fn validate_addresses(
+        &self,
+        addresses: Vec<String>,
+    ) -> Result<Vec<Result<String, String>>, CallError>;
+
+    /// What the chain behind the endpoint says of itself.
+    async fn identity(&self, deadline: Duration) -> CallReport<String>;
+
+    /// Balances, in any order, with holes.
+    async fn balances(
+        &self,
+        request: BalancesRequest,
+        deadline: Duration,
+    ) -> CallReport<Vec<Answer>>;
+}
+
+/// What a plugin's `open` is told.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenSettings {
+    /// The chain's name.
+    pub chain: ChainName,
+    /// The provider's name.
+    pub provider: ProviderName,
+    /// Which network's addresses are valid.
+    pub network: String,
+    /// What the chain says of itself, where the configuration tells it.
+    pub identity: Option<String>,
+    /// The provider's options.
+    pub options: serde_json::Value,
+}
+
+/// A provider whose code runs in this process, on the plugin's own thread.
+#[derive(Debug)]
+pub struct InProcess {
+    provider: Arc<ProviderObject>,
+    runtime: Arc<PluginRuntime>,
+    calls: Arc<Calls>,
+    client: Arc<HttpClient>,
+    caps: Caps,
+}
+
+/// A loaded library and its thread, shared by the providers that it serves.
+#[derive(Clone, Debug)]
+pub struct PluginHost {
+    library: Library,
+    runtime: Arc<PluginRuntime>,
+    io: Handle,
+}
+
+impl PluginHost {
+    /// Loads a judged file and starts its thread. `io` is the host's runtime.
+    ///
+    /// # Errors
+    ///
+    /// The load step that failed.
+    pub fn load(file: &super::PluginFile, copies: &Path, io: &Handle) -> Result<Self, PluginError> {
+        let library = Library::load(file, copies)?;
+        let name = file.manifest.name.as_str();
+        let runtime = PluginRuntime::start(name, io).map_err(|error| {
+            PluginError::new(ErrorCode::Open, &file.path, format!("its thread: {error}"))
+        })?;
+        tracing::info!(
+            plugin = name,
+            version = file.manifest.version,
+            sha256 = file.sha256,
+            path = %file.path.display(),
+            "plugin `{name}` {} loaded", file.manifest.version
+        );
+        Ok(Self {
+            library,
+            runtime: Arc::new(runtime),
+            io: io.clone(),
+        })
+    }
+
+    /// The library.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Opens one provider.
+    ///
+    /// # Errors
+    ///
+    /// `open` refused, panicked, or did not come back; or the provider says impossible things.
+    pub async fn open(
+        &self,
+        settings: &OpenSettings,
+        client: Arc<HttpClient>,
+        clock: SharedClock,
+    ) -> Result<InProcess, PluginError> {
+        let path = &self.library.file().path;
+        let fail = |code, message: String| PluginError::new(code, path, message);
+        let calls = Arc::new(Calls::default());
+        let services = Services {
+            provider: settings.provider.clone(),
+            client: client.clone(),
+            start: clock.now(),
+            clock,
+            io: self.io.clone(),
+            calls: calls.clone(),
+        };
+        let host = HostHandle::new(Arc::new(services));
+        let json = serde_json::to_string(settings)
+            .map_err(|error| fail(ErrorCode::Options, error.to_string()))?;
+        let library = self.library.clone();
+        let opening = self.runtime.spawn(async move {
+            let provider = library.open(host, json)?;
+            let caps = provider
+                .describe()
+                .map_err(|error| error.message.into_string())?;
+            Ok::<_, String>((provider, caps))
+        });
+        let opened = tokio::time::timeout(OPEN_MAX, opening).await;
+        let opened = opened.map_err(|_elapsed| {
+            let message = format!("`open` did not come back within {} s", OPEN_MAX.as_secs());
+            fail(ErrorCode::OpenDeadline, message)
+        })?;
+        let (provider, caps) = opened
+            .map_err(|error| fail(ErrorCode::Open, error.to_string()))?
+            .map_err(|message| {
+                let message = client.redactor().redact_line(&clean(&message));
+                fail(
+                    ErrorCode::Open,
+                    format!("provider `{}`: {message}", settings.provider),
+                )
+            })?;
+        let caps = caps_of(&caps).map_err(|why| fail(ErrorCode::Descriptor, why))?;
+        Ok(InProcess {
+            provider: Arc::new(provider),
+            runtime: self.runtime.clone(),
+            calls,
+            client,
+            caps,
+        })
+    }
+}
+
+impl InProcess {
+    /// Runs one call on the plugin's thread until it ends, the deadline passes, or it hangs.
+    async fn call<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        start: impl FnOnce(&ProviderObject, abi::CallContext) -> AbiFuture<T> + Send + 'static,
+    ) -> CallReport<T> {
+        let call = self.calls.begin();
+        let result = self.run(&call, deadline, start).await;
+        CallReport {
+            result,
+            http_attempts: call.traffic.attempts(),
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        call: &CallGuard,
+        deadline: Duration,
+        start: impl FnOnce(&ProviderObject, abi::CallContext) -> AbiFuture<T> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let hung = || CallError::new(Class::PluginFault, "the plugin hangs; it is in quarantine");
+        if self.runtime.is_hung() {
+            return Err(hung());
+        }
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let context = abi::CallContext {
+            call: call.id,
+            deadline_ms,
+            ..Default::default()
+        };
+        let provider = self.provider.clone();
+        let task = self
+            .runtime
+            .spawn(async move { settle(start(&provider, context)).await });
+        let mut task = AbortOnDrop(task);
+        tokio::select! {
+            done = &mut task.0 => match done {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) => Err(self.error_of(&error)),
+                Err(join) => Err(CallError::new(Class::PluginFault, join.to_string())),
+            },
+            () = self.runtime.hung() => Err(hung()),
+            () = tokio::time::sleep(deadline) => Err(if call.traffic.is_open() {
+                let message = format!("no answer within {}", told(deadline));
+                CallError::new(Class::Timeout, message)
+            } else {
+                let message = format!("the plugin did not finish within {}", told(deadline));
+                CallError::new(Class::PluginFault, message)
+            }),
+        }
+    }
+
+    fn error_of(&self, error: &abi::AbiError) -> CallError {
+        CallError {
+            class: class_of(error.kind),
+            message: self.client.redactor().redact_line(&clean(&error.message)),
+            http_status: (error.http_status != 0).then_some(error.http_status),
+            retry_after: (error.retry_after_ms != 0)
+                .then(|| Duration::from_millis(error.retry_after_ms)),
+        }
+    }
+
+    fn answer_of(&self, reading: abi::Reading) -> Answer {
+        let has = |flag: u32| reading.flags & flag != 0;
+        let error = |fallback: &str| match &reading.error {
+            ROption::RSome(error) => self.error_of(error),
+            ROption::RNone => CallError::new(Class::Malformed, fallback),
+        };
+        let outcome = match reading.kind {
+            abi::ReadingKind::KNOWN => Outcome::Known {
+                amount: Amount::from_be_bytes(reading.amount),
+                pending: has(abi::READING_HAS_PENDING)
+                    .then(|| i128::from_be_bytes(reading.pending)),
+                height: has(abi::READING_HAS_HEIGHT).then_some(reading.height),
+                block_hash: has(abi::READING_HAS_BLOCK_HASH)
+                    .then(|| hex::encode(reading.block_hash)),
+            },
+            abi::ReadingKind::UNKNOWN => Outcome::Unknown(error("unknown without a reason")),
+            abi::ReadingKind::INVALID => Outcome::Invalid(error("invalid without a reason")),
+            other => {
+                let message = format!(
+                    "a reading of a kind that this host does not know ({})",
+                    other.0
+                );
+                Outcome::Unknown(CallError::new(Class::PluginFault, message))
+            }
+        };
+        Answer {
+            cell: reading.cell,
+            outcome,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for InProcess {
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    async fn validate_addresses(
+        &self,
+        addresses: Vec<String>,
+    ) -> Result<Vec<Result<String, String>>, CallError> {
+        let hung = || CallError::new(Class::PluginFault, "the plugin hangs; it is in quarantine");
+        if self.runtime.is_hung() {
+            return Err(hung());
+        }
+        let provider = self.provider.clone();
+        let task = self.runtime.spawn(async move {
+            let mut judged = Vec::with_capacity(addresses.len());
+            for chunk in addresses.chunks(VALIDATE_CHUNK) {
+                for address in chunk {
+                    judged.push(provider.validate_address(address));
+                }
+                tokio::task::yield_now().await;
+            }
+            judged
+        });
+        let mut task = AbortOnDrop(task);
+        let judged = tokio::select! {
+            done = &mut task.0 => {
+                done.map_err(|join| CallError::new(Class::PluginFault, join.to_string()))?
+            }
+            () = self.runtime.hung() => return Err(hung()),
+        };
+        judged
+            .into_iter()
+            .map(|verdict| match verdict {
+                Ok(canonical) => Ok(Ok(canonical.into_string())),
+                Err(error) if error.kind == abi::ErrorKind::INVALID_ADDRESS => {
+                    Ok(Err(clean(&error.message)))
+                }
+                Err(error) => Err(self.error_of(&error)),
+            })
+            .collect()
+    }
+
+    async fn identity(&self, deadline: Duration) -> CallReport<String> {
+        let report = self
+            .call(deadline, |provider, context| provider.identity(context))
+            .await;
+        let result = report.result.map(|identity| clean(&identity));
+        CallReport {
+            result,
+            http_attempts: report.http_attempts,
+        }
+    }
+
+    async fn balances(
+        &self,
+        request: BalancesRequest,
+        deadline: Duration,
+    ) -> CallReport<Vec<Answer>> {
+        let asked = request.cells.len();
+        let request = request_of(request);
+        let call = self.call(deadline, move |provider, context| {
+            provider.balances(context, request)
+        });
+        let CallReport {
+            result,
+            http_attempts,
+        } = call.await;
+        let result = result.and_then(|readings: RVec<abi::Reading>| {
+            // Twice what was asked is room for doubled answers; more is no answer at all.
+            if readings.len() > 2 * asked {
+                let message = format!("{} readings for {asked} cells", readings.len());
+                return Err(CallError::new(Class::PluginFault, message));
+            }
+            Ok(readings
+                .into_iter()
+                .map(|reading| self.answer_of(reading))
+                .collect())
+        });
+        CallReport {
+            result,
+            http_attempts,
+        }
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn request_of(request: BalancesRequest) -> abi::BalancesRequest {
+    let asset = |asset: &Asset| abi::AssetRef {
+        contract: asset
+            .contract
+            .as_deref()
+            .map_or(RNone, |contract| RSome(contract.into())),
+        decimals: asset.decimals,
+        reserved: [0; 2],
+    };
+    let cell = |(address, asset): (u32, u16)| abi::CellRef { address, asset };
+    abi::BalancesRequest {
+        addresses: request
+            .addresses
+            .iter()
+            .map(|address| (&**address).into())
+            .collect(),
+        assets: request.assets.iter().map(asset).collect(),
+        cells: request.cells.into_iter().map(cell).collect(),
+        commitment: match request.commitment {
+            Commitment::Latest => abi::Commitment::LATEST,
+            Commitment::Confirmed => abi::Commitment::CONFIRMED,
+            Commitment::Finalized => abi::Commitment::FINALIZED,
+        },
+        min_height: request.min_height,
+        reserved: [0; 4],
+    }
+}
+
+fn caps_of(caps: &abi::Caps) -> Result<Caps, String> {
+    let limit = |what: &str, limit: u32| match limit {
+        0 => Err(format!("it allows no {what} in a call")),
+        limit => Ok(limit as usize),
+    };
+    let (native, tokens) = (
+        caps.can & abi::CAP_NATIVE != 0,
+        caps.can & abi::CAP_TOKENS != 0,
+    );
+    if !native && !tokens {
+        return Err("it can read neither the native coin nor tokens".into());
+    }
+    Ok(Caps {
+        native,
+        tokens,
+        cells_max: limit("cells", caps.cells_per_call_max)?,
+        addresses_max: limit("addresses", caps.addresses_per_call_max)?,
+        assets_max: limit("assets", caps.assets_per_call_max)?,
+        cost: Cost {
+            call: caps.cost.call,
+            native_batch: caps.cost.native_batch,
+            native_cell: caps.cost.native_cell,
+            token_cell: caps.cost.token_cell,
+        },
+        token_scope: match caps.token_scope {
+            abi::Scope::ASSOCIATED => "associated",
+            abi::Scope::ALL => "all",
+            _ => "wallet",
+        },
+        commitment_default: match caps.commitment_default {
+            abi::Commitment::LATEST => Commitment::Latest,
+            abi::Commitment::CONFIRMED => Commitment::Confirmed,
+            _ => Commitment::Finalized,
+        },
+    })
+}
+
+/// A kind that this host does not know is a newer plugin's; it is taken for a server's failure.
+fn class_of(kind: abi::ErrorKind) -> Class {
+    match kind {
+        abi::ErrorKind::TIMEOUT => Class::Timeout,
+        abi::ErrorKind::TRANSPORT => Class::Transport,
+        abi::ErrorKind::RATE_LIMITED => Class::RateLimited,
+        abi::ErrorKind::QUOTA => Class::Quota,
+        abi::ErrorKind::UNAUTHORIZED => Class::Unauthorized,
+        abi::ErrorKind::MALFORMED => Class::Malformed,
+        abi::ErrorKind::MISSING => Class::Missing,
+        abi::ErrorKind::REFUSED => Class::Refused,
+        abi::ErrorKind::TOO_LARGE => Class::TooLarge,
+        abi::ErrorKind::UNSUPPORTED => Class::Unsupported,
+        abi::ErrorKind::WRONG_CHAIN => Class::WrongChain,
+        abi::ErrorKind::LAGGING => Class::Lagging,
+        abi::ErrorKind::PLUGIN_FAULT => Class::PluginFault,
+        abi::ErrorKind::CANCELLED => Class::Cancelled,
+        abi::ErrorKind::DECIMALS_MISMATCH => Class::DecimalsMismatch,
+        abi::ErrorKind::INVALID_ADDRESS => Class::InvalidAddress,
+        _ => Class::ServerError,
+    }
+}
+
+/// What a plugin says is untrusted: one line, no control characters, not too long.
+fn clean(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(MESSAGE_MAX)
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    if text.chars().nth(MESSAGE_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+fn told(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
