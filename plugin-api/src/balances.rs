@@ -45,6 +45,13 @@ impl Balances {
         }
     }
 
+    /// The same request with a lowest height, for tests.
+    #[must_use]
+    pub fn with_min_height(mut self, min_height: u64) -> Self {
+        self.inner.min_height = min_height;
+        self
+    }
+
     /// Checks what crossed the boundary, so that no index below can be out of range.
     pub(crate) fn from_abi(inner: abi::BalancesRequest) -> Result<Self, Error> {
         let fits = |cell: &abi::CellRef| {

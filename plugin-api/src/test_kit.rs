@@ -21,9 +21,9 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use scanhost_abi::types as abi;
-use scanhost_abi::{BoxFuture, HostHandle, HostServices};
+use scanhost_abi::{BoxFuture, HostHandle, HostServices, ROption};
 
-use crate::{Cx, Error, Host, Provider, Request, Response, Settings};
+use crate::{Amount, Cx, Error, Host, Mark, Provider, Readings, Request, Response, Settings};
 
 /// An upstream: what answers a request, or the failure of the transport.
 pub trait Upstream: Fn(Request) -> Result<Response, Error> + Send + Sync + 'static {}
@@ -118,6 +118,60 @@ impl std::fmt::Debug for Kit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kit").finish_non_exhaustive()
     }
+}
+
+/// What a provider answered for one cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An amount.
+    Known {
+        /// The amount in the smallest unit.
+        amount: Amount,
+        /// The part that is not confirmed yet, where the provider tells.
+        pending: Option<i128>,
+        /// Where the chain stood.
+        mark: Mark,
+    },
+    /// Not answered, or not understood.
+    Unknown(Error),
+    /// Not answerable by anyone.
+    Invalid(Error),
+}
+
+/// What stands in `readings`, in the order in which it was put there, each with the index of its
+/// cell.
+///
+/// # Panics
+///
+/// For an unknown reading without a reason, which no method of [`Readings`] makes.
+#[must_use]
+pub fn answers(readings: Readings) -> Vec<(usize, Answer)> {
+    let answers = readings.into_abi().into_iter().map(|reading| {
+        let set = |flag: u32| reading.flags & flag != 0;
+        let answer = if reading.kind == abi::ReadingKind::KNOWN {
+            Answer::Known {
+                amount: Amount(reading.amount),
+                pending: set(abi::READING_HAS_PENDING)
+                    .then(|| i128::from_be_bytes(reading.pending)),
+                mark: Mark {
+                    height: set(abi::READING_HAS_HEIGHT).then_some(reading.height),
+                    block_hash: set(abi::READING_HAS_BLOCK_HASH).then_some(reading.block_hash),
+                },
+            }
+        } else {
+            let ROption::RSome(error) = reading.error else {
+                panic!("an unknown reading without a reason");
+            };
+            let error =
+                Error::from_abi(scanhost_abi::abi_stable::std_types::RBox::into_inner(error));
+            match reading.kind {
+                abi::ReadingKind::INVALID => Answer::Invalid(error),
+                _ => Answer::Unknown(error),
+            }
+        };
+        (reading.cell as usize, answer)
+    });
+    answers.collect()
 }
 
 impl Services {
