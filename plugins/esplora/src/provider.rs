@@ -1,0 +1,131 @@
+//! The provider.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bitcoin::Network;
+use scanhost_plugin_api::prelude::*;
+
+use crate::service::{Service, ask};
+use crate::tip::Tip;
+use crate::wire::{self, AddressStats, Balance};
+use crate::{Options, address};
+
+/// A provider of native Bitcoin balances behind an Esplora API.
+#[derive(Debug)]
+pub struct Esplora<S> {
+    network: Network,
+    batch: u32,
+    tip: Tip,
+    service: PhantomData<S>,
+}
+
+#[async_trait]
+impl<S: Service> Provider for Esplora<S> {
+    type Options = Options;
+
+    fn open(_host: Host, settings: Settings<Options>) -> Result<Self, Error> {
+        let max_age = Duration::from_secs(settings.options.tip_max_age_secs.into());
+        Ok(Self {
+            network: address::network(&settings.network)?,
+            batch: settings.options.batch.max(1),
+            tip: Tip::new(max_age),
+            service: PhantomData,
+        })
+    }
+
+    fn caps(&self) -> Caps {
+        Caps {
+            cells_per_call_max: self.batch,
+            addresses_per_call_max: self.batch,
+            ..Caps::native(Commitment::Confirmed)
+        }
+    }
+
+    fn validate_address(&self, address: &str) -> Result<String, Error> {
+        address::canonical(address, self.network)
+    }
+
+    async fn identity(&self, cx: &Cx) -> Result<String, Error> {
+        let genesis = ask::<S>(cx, Request::get("/block-height/0")).await?;
+        wire::block_hash(&genesis).map(str::to_owned)
+    }
+
+    async fn balances(&self, cx: &Cx, request: &Balances) -> Result<Readings, Error> {
+        if request.commitment() == Commitment::Finalized {
+            return Err(Error::unsupported(
+                "Esplora has no finalized balances; set the chain's `commitment` to \"confirmed\"",
+            ));
+        }
+        let mut readings = Readings::new(request);
+        if request.cells().any(|cell| cell.asset().contract.is_none()) {
+            let mark = self.tip.mark::<S>(cx, request.min_height()).await;
+            if let Some(height) = mark.height.filter(|height| *height < request.min_height()) {
+                let message = format!("the tip is {height}, not yet {}", request.min_height());
+                return Err(Error::new(ErrorKind::Lagging, message));
+            }
+            readings.at(mark);
+        }
+
+        let mut answered = false;
+        let mut failures = Vec::new();
+        let mut stopped: Option<Error> = None;
+        // One after the other: public services punish parallel connections.
+        for cell in request.cells() {
+            let balance = match &stopped {
+                _ if cell.asset().contract.is_some() => Err(no_tokens()),
+                Some(error) => Err(error.clone()),
+                None => self.balance(cx, cell.address()).await,
+            };
+            match balance {
+                Ok(Balance { confirmed, pending }) => {
+                    readings.known_with_pending(cell, confirmed.into(), pending);
+                    answered = true;
+                }
+                Err(error) => {
+                    readings.unknown(cell, &error);
+                    if stops(error.kind) {
+                        stopped.get_or_insert_with(|| error.clone());
+                    }
+                    failures.push(error);
+                }
+            }
+        }
+        match failures.into_iter().min_by_key(|error| rank(error.kind)) {
+            Some(error) if !answered => Err(error),
+            _ => Ok(readings),
+        }
+    }
+}
+
+impl<S: Service> Esplora<S> {
+    async fn balance(&self, cx: &Cx, address: &str) -> Result<Balance, Error> {
+        let answer = ask::<S>(cx, Request::get(&format!("/address/{address}"))).await?;
+        answer.json::<AddressStats>()?.balance(address)
+    }
+}
+
+fn no_tokens() -> Error {
+    Error::unsupported("Esplora has no tokens; it reads the native coin only")
+}
+
+/// Whether the failure concerns the service as a whole, so that the call's other addresses would
+/// only meet it again, and make it worse.
+fn stops(kind: ErrorKind) -> bool {
+    use ErrorKind::*;
+    matches!(
+        kind,
+        Timeout | Transport | RateLimited | Quota | Unauthorized | PluginFault | Cancelled
+    )
+}
+
+/// How little a failure tells of the whole call: the provider's faults tell most.
+fn rank(kind: ErrorKind) -> u8 {
+    use ErrorKind::*;
+    match kind {
+        Timeout | Transport | ServerError | Malformed => 0,
+        Unsupported => 3,
+        Refused | Missing | TooLarge | InvalidAddress => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,33 @@
+//! What sets one operator of the API apart from another.
+
+use std::time::Duration;
+
+use scanhost_plugin_api::prelude::*;
+
+/// An operator of the Esplora API.
+///
+/// The protocol is the same everywhere; the gateways in front of it are not.
+pub trait Service: Send + Sync + 'static {
+    /// Said beside a rate answer: what is known of the limits and what the operator can do.
+    const RATE_ADVICE: &'static str;
+
+    /// What a 403 means. `None`: the key is refused. Otherwise the caller's address is banned, and
+    /// the service is left alone for this long.
+    const BAN: Option<Duration>;
+}
+
+/// The answer to `request` if its status is 200, else the failure as this service means it.
+pub(crate) async fn ask<S: Service>(cx: &Cx, request: Request) -> Result<Response, Error> {
+    cx.send(request).await?.ok().map_err(explain::<S>)
+}
+
+fn explain<S: Service>(mut error: Error) -> Error {
+    if let (Some(403), Some(ban)) = (error.http_status, S::BAN) {
+        error.kind = ErrorKind::RateLimited;
+        error.retry_after = error.retry_after.or(Some(ban));
+    }
+    if error.kind == ErrorKind::RateLimited {
+        error.message = format!("{}; {}", error.message, S::RATE_ADVICE);
+    }
+    error
+}
