@@ -1,1 +1,149 @@
-//! To be written.
+//! The ledger: everything that Scanhost remembers, in one database.
+//!
+//! One task writes ([`writer`]) and many read. A chunk's readings, holes, counts and events travel
+//! in one transaction ([`commit`]), so that a kill at any moment costs the chunks in flight and
+//! nothing else. Only a known reading has a way in ([`KnownReading`]); a hole leaves the last good
+//! value where it is. Nothing is ever wiped at start.
+//!
+//! What differs between SQLite and PostgreSQL is in [`engine`] and in the folders of `migrations/`.
+
+mod addresses;
+mod balances;
+mod commit;
+mod engine;
+mod error;
+mod events;
+mod file;
+mod holes;
+mod passes;
+mod providers;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::Arc;
+
+use sqlx::{AnyPool, Row};
+use tokio::sync::watch;
+
+pub use self::addresses::{AddressRow, AddressSet, Imported, ListError};
+pub use self::balances::{
+    AssetTotal, BalanceCursor, BalanceFilter, BalanceRow, CellName, HistoryRow, KnownReading,
+    ReadingSource,
+};
+pub use self::commit::{BalanceChange, ChunkCommit, Committed};
+use self::engine::Opened;
+pub use self::error::LedgerError;
+pub use self::events::{EventFilter, NewEvent, StoredEvent};
+pub use self::holes::{Hole, HoleRow};
+pub use self::passes::{
+    CellRow, Pass, PassCounters, PassEnd, PassKind, PassRow, PassSpec, PassStatus,
+};
+pub use self::providers::{
+    CircuitState, HealthStatus, Learned, ProviderKey, ProviderRecord, ProviderType, Usage, UsageRow,
+};
+use self::writer::{Write, Writer};
+use crate::clock::SharedClock;
+
+/// A handle to the opened store; clones share it.
+///
+/// Dropping the last handle lets waiting writes finish in the background; [`Ledger::close`] waits
+/// for them.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    readers: AnyPool,
+    /// `None` when opened for looking only.
+    writer: Option<Writer>,
+    clock: SharedClock,
+    newest_event: watch::Receiver<i64>,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Opens the store for work: `sqlite://PATH` (made when missing) or `postgres://…`.
+    ///
+    /// An older schema is migrated, on SQLite after a backup `<db>.backup-<schema>-<time>`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Locked`] while another process works with the SQLite file;
+    /// [`LedgerError::NotAStore`] and [`LedgerError::Newer`] for files that were left untouched.
+    pub async fn open(url: &str, clock: SharedClock) -> Result<Self, LedgerError> {
+        let opened = engine::open(url, clock.unix_ms()).await?;
+        Self::start(opened, clock).await
+    }
+
+    /// Opens the store for looking only: no lock, no migration, nothing is made.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Missing`] when there is none, [`LedgerError::Older`] when it must be migrated
+    /// first, else as [`Ledger::open`].
+    pub async fn open_read_only(url: &str, clock: SharedClock) -> Result<Self, LedgerError> {
+        let opened = engine::open_read_only(url).await?;
+        Self::start(opened, clock).await
+    }
+
+    async fn start(opened: Opened, clock: SharedClock) -> Result<Self, LedgerError> {
+        let newest: i64 = sqlx::query("SELECT value FROM counters WHERE name = 'event'")
+            .fetch_one(&opened.readers)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(LedgerError::database("read the newest event"))?;
+        let (sender, newest_event) = watch::channel(newest);
+        let Opened {
+            engine,
+            readers,
+            writer,
+            lock,
+        } = opened;
+        let writer =
+            writer.map(|pool| Writer::spawn(engine, pool, lock, Arc::clone(&clock), sender));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                readers,
+                writer,
+                clock,
+                newest_event,
+            }),
+        })
+    }
+
+    /// Waits for every commit that was handed in, then closes the store; later calls fail.
+    pub async fn close(self) {
+        self.inner.readers.close().await;
+        if let Some(writer) = &self.inner.writer {
+            writer.close().await;
+        }
+    }
+
+    /// Follows the id of the newest committed event, for whoever streams events.
+    ///
+    /// It is 0 before the first one, and stands still on a store opened for looking only.
+    #[must_use]
+    pub fn newest_event(&self) -> watch::Receiver<i64> {
+        self.inner.newest_event.clone()
+    }
+
+    async fn write<W: Write>(&self, work: W) -> Result<W::Output, LedgerError> {
+        match &self.inner.writer {
+            Some(writer) => writer.write(work).await,
+            None => Err(LedgerError::ReadOnly),
+        }
+    }
+
+    fn readers(&self) -> &AnyPool {
+        &self.inner.readers
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.inner.clock.unix_ms()
+    }
+}

@@ -1,0 +1,464 @@
+//! Balances and their history: what can be stored, and how it is read back.
+
+use ruint::Uint;
+use sqlx::any::AnyRow;
+
+use super::Ledger;
+use super::error::LedgerError;
+use super::sql::{get, get_parsed, list, statement};
+use crate::model::{Amount, Asset, ChainName, Commitment, PassId, ProviderName, Reading, Symbol};
+
+/// Rows read at once when everything is gone through.
+const PAGE: u32 = 1_000;
+
+/// A cell's value on its way into the store.
+///
+/// There is no way to make one from anything but [`Reading::Known`]: an unknown cannot be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownReading {
+    pub(super) cell: CellName,
+    pub(super) decimals: u8,
+    pub(super) symbol: Symbol,
+    pub(super) amount: Amount,
+    pub(super) pending: Option<i128>,
+    pub(super) commitment: Commitment,
+    pub(super) height: Option<i64>,
+    pub(super) block_hash: Option<String>,
+    pub(super) source: ReadingSource,
+}
+
+/// Who read a value, when, and what the amount covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadingSource {
+    /// The provider that answered.
+    pub provider: ProviderName,
+    /// What the amount covers: `wallet`, `associated`.
+    pub scope: String,
+    /// When the answer came, in milliseconds since 1970.
+    pub observed_at: i64,
+}
+
+/// What names a cell within its chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellName {
+    /// The address in its canonical form.
+    pub address: String,
+    /// [`Asset::key`]: the contract, or `""` for the native coin.
+    pub asset: String,
+}
+
+/// The last good value of a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceRow {
+    /// The chain.
+    pub chain: ChainName,
+    /// Address and asset.
+    pub cell: CellName,
+    /// In the smallest unit.
+    pub amount: Amount,
+    /// Signed change that was not confirmed yet.
+    pub pending: Option<i128>,
+    /// The asset's decimals when it was read.
+    pub decimals: u8,
+    /// The asset's symbol when it was read.
+    pub symbol: Symbol,
+    /// How settled the block was.
+    pub commitment: String,
+    /// What the amount covers.
+    pub scope: String,
+    /// Who answered.
+    pub provider: ProviderName,
+    /// Block height, on Solana the slot.
+    pub height: Option<u64>,
+    /// The block's hash, where the provider told it.
+    pub block_hash: Option<String>,
+    /// When it was read, in milliseconds since 1970.
+    pub observed_at: i64,
+    /// The pass that read it.
+    pub pass: PassId,
+}
+
+/// One change of a balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// Grows with every commit.
+    pub id: i64,
+    /// The chain.
+    pub chain: ChainName,
+    /// Address and asset.
+    pub cell: CellName,
+    /// The amount before; `None` for the first value ever known.
+    pub previous: Option<Amount>,
+    /// The amount since.
+    pub amount: Amount,
+    /// The asset's decimals.
+    pub decimals: u8,
+    /// The asset's symbol.
+    pub symbol: Symbol,
+    /// How settled the block was.
+    pub commitment: String,
+    /// Who answered.
+    pub provider: ProviderName,
+    /// Block height, on Solana the slot.
+    pub height: Option<u64>,
+    /// The block's hash, where the provider told it.
+    pub block_hash: Option<String>,
+    /// When it was read, in milliseconds since 1970.
+    pub observed_at: i64,
+    /// The pass that read it.
+    pub pass: PassId,
+}
+
+/// Which balances or changes to read; an empty list means all.
+#[derive(Clone, Debug, Default)]
+pub struct BalanceFilter {
+    /// Only these chains.
+    pub chains: Vec<ChainName>,
+    /// Only these addresses, in canonical form; at most some thousands.
+    pub addresses: Vec<String>,
+    /// Only these assets, by [`Asset::key`].
+    pub assets: Vec<String>,
+}
+
+/// A place in the order of all balances: chain, address, asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalanceCursor {
+    /// The chain.
+    pub chain: ChainName,
+    /// Address and asset.
+    pub cell: CellName,
+}
+
+/// Exact total of one asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetTotal {
+    /// The chain.
+    pub chain: ChainName,
+    /// [`Asset::key`].
+    pub asset: String,
+    /// The asset's symbol.
+    pub symbol: Symbol,
+    /// The asset's decimals.
+    pub decimals: u8,
+    /// The sum in the smallest unit, in decimal digits; it may exceed an [`Amount`].
+    pub sum: String,
+    /// Cells summed.
+    pub cells: u64,
+    /// Of them, cells above zero.
+    pub funded: u64,
+}
+
+// === impl KnownReading ===
+
+impl KnownReading {
+    /// The value in `reading`; `None` when it is not known.
+    ///
+    /// `address` is the canonical form. A height past 2^63 is no height and is left out.
+    #[must_use]
+    pub fn new(
+        address: &str,
+        asset: &Asset,
+        reading: &Reading,
+        source: ReadingSource,
+    ) -> Option<Self> {
+        let Reading::Known {
+            amount,
+            pending,
+            at,
+        } = reading
+        else {
+            return None;
+        };
+        Some(Self {
+            cell: CellName::new(address, asset),
+            decimals: asset.decimals,
+            symbol: asset.symbol.clone(),
+            amount: *amount,
+            pending: *pending,
+            commitment: at.commitment,
+            height: at.height.and_then(|height| i64::try_from(height).ok()),
+            block_hash: at.block_hash.clone(),
+            source,
+        })
+    }
+}
+
+// === impl CellName ===
+
+impl CellName {
+    /// The cell of `address` (in canonical form) and `asset`.
+    #[must_use]
+    pub fn new(address: &str, asset: &Asset) -> Self {
+        Self {
+            address: address.to_owned(),
+            asset: asset.key().to_owned(),
+        }
+    }
+
+    pub(super) fn from_row(row: &AnyRow, table: &'static str) -> Result<Self, LedgerError> {
+        Ok(Self {
+            address: get(row, table, "address")?,
+            asset: get(row, table, "asset")?,
+        })
+    }
+}
+
+// === impl BalanceRow ===
+
+impl BalanceRow {
+    pub(super) const COLUMNS: &str = "chain, address, asset, amount, pending, decimals, symbol, \
+        commitment, scope, provider, height, block_hash, observed_at, pass_id";
+
+    pub(super) fn from_row(row: &AnyRow) -> Result<Self, LedgerError> {
+        let table = "balances";
+        Ok(Self {
+            chain: get::<String>(row, table, "chain")?.into(),
+            cell: CellName::from_row(row, table)?,
+            amount: get_parsed(row, table, "amount", |text| text.parse().ok())?,
+            pending: get_pending(row, table)?,
+            decimals: get_decimals(row, table)?,
+            symbol: get::<String>(row, table, "symbol")?.into(),
+            commitment: get(row, table, "commitment")?,
+            scope: get(row, table, "scope")?,
+            provider: get::<String>(row, table, "provider")?.into(),
+            height: get_height(row, table, "height")?,
+            block_hash: get(row, table, "block_hash")?,
+            observed_at: get(row, table, "observed_at")?,
+            pass: get::<String>(row, table, "pass_id")?.into(),
+        })
+    }
+
+    /// Where this row stands; reading goes on behind it.
+    #[must_use]
+    pub fn cursor(&self) -> BalanceCursor {
+        BalanceCursor {
+            chain: self.chain.clone(),
+            cell: self.cell.clone(),
+        }
+    }
+}
+
+// === impl HistoryRow ===
+
+impl HistoryRow {
+    fn from_row(row: &AnyRow) -> Result<Self, LedgerError> {
+        let table = "history";
+        let previous: Option<String> = get(row, table, "previous")?;
+        let previous = previous
+            .map(|text| {
+                text.parse().map_err(|_| LedgerError::Row {
+                    table,
+                    reason: format!("`previous` is `{text}`"),
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            id: get(row, table, "id")?,
+            chain: get::<String>(row, table, "chain")?.into(),
+            cell: CellName::from_row(row, table)?,
+            previous,
+            amount: get_parsed(row, table, "amount", |text| text.parse().ok())?,
+            decimals: get_decimals(row, table)?,
+            symbol: get::<String>(row, table, "symbol")?.into(),
+            commitment: get(row, table, "commitment")?,
+            provider: get::<String>(row, table, "provider")?.into(),
+            height: get_height(row, table, "height")?,
+            block_hash: get(row, table, "block_hash")?,
+            observed_at: get(row, table, "observed_at")?,
+            pass: get::<String>(row, table, "pass_id")?.into(),
+        })
+    }
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// At most `limit` balances behind `after`, ordered by chain, address and asset.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn balances(
+        &self,
+        filter: &BalanceFilter,
+        after: Option<&BalanceCursor>,
+        limit: u32,
+    ) -> Result<Vec<BalanceRow>, LedgerError> {
+        let mut parts = filter.conditions();
+        let mut next = filter.len() + 1;
+        if after.is_some() {
+            parts.push(format!("(chain, address, asset) > ({})", list(next, 3)));
+            next += 3;
+        }
+        let sql = format!(
+            "SELECT {} FROM balances{} ORDER BY chain, address, asset LIMIT ${next}",
+            BalanceRow::COLUMNS,
+            all_of(&parts),
+        );
+        let mut query = statement(sql);
+        for value in filter.values() {
+            query = query.bind(value);
+        }
+        if let Some(after) = after {
+            query = query
+                .bind(after.chain.as_str())
+                .bind(after.cell.address.as_str())
+                .bind(after.cell.asset.as_str());
+        }
+        query
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await
+            .map_err(LedgerError::database("read balances"))?
+            .iter()
+            .map(BalanceRow::from_row)
+            .collect()
+    }
+
+    /// Exact sums per chain and asset of the balances that `filter` lets through.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn totals(&self, filter: &BalanceFilter) -> Result<Vec<AssetTotal>, LedgerError> {
+        // 2^256 amounts of 256 bits each would fit.
+        type Sum = Uint<512, 8>;
+        let mut totals: std::collections::BTreeMap<(ChainName, String), (AssetTotal, Sum)> =
+            std::collections::BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.balances(filter, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.cursor());
+            for row in page {
+                let key = (row.chain.clone(), row.cell.asset.clone());
+                let (total, sum) = totals.entry(key).or_insert_with(|| {
+                    let total = AssetTotal {
+                        chain: row.chain.clone(),
+                        asset: row.cell.asset.clone(),
+                        symbol: row.symbol.clone(),
+                        decimals: row.decimals,
+                        sum: String::new(),
+                        cells: 0,
+                        funded: 0,
+                    };
+                    (total, Sum::ZERO)
+                });
+                *sum += Sum::from(row.amount.0);
+                total.cells += 1;
+                total.funded += u64::from(!row.amount.0.is_zero());
+            }
+        }
+        Ok(totals
+            .into_values()
+            .map(|(total, sum)| AssetTotal {
+                sum: sum.to_string(),
+                ..total
+            })
+            .collect())
+    }
+
+    /// At most `limit` changes with an id above `after`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn history(
+        &self,
+        filter: &BalanceFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, LedgerError> {
+        let mut parts = filter.conditions();
+        let next = filter.len() + 1;
+        parts.push(format!("id > ${next}"));
+        let sql = format!(
+            "SELECT id, chain, address, asset, previous, amount, decimals, symbol, commitment, \
+             provider, height, block_hash, observed_at, pass_id FROM history{} \
+             ORDER BY id LIMIT ${}",
+            all_of(&parts),
+            next + 1,
+        );
+        let mut query = statement(sql);
+        for value in filter.values() {
+            query = query.bind(value);
+        }
+        query
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await
+            .map_err(LedgerError::database("read the history"))?
+            .iter()
+            .map(HistoryRow::from_row)
+            .collect()
+    }
+}
+
+// === impl BalanceFilter ===
+
+impl BalanceFilter {
+    fn len(&self) -> usize {
+        self.chains.len() + self.addresses.len() + self.assets.len()
+    }
+
+    fn conditions(&self) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut next = 1;
+        for (column, count) in [
+            ("chain", self.chains.len()),
+            ("address", self.addresses.len()),
+            ("asset", self.assets.len()),
+        ] {
+            if count > 0 {
+                parts.push(format!("{column} IN ({})", list(next, count)));
+                next += count;
+            }
+        }
+        parts
+    }
+
+    /// The values of [`Self::conditions`], in its order.
+    fn values(&self) -> impl Iterator<Item = &str> {
+        let chains = self.chains.iter().map(ChainName::as_str);
+        let addresses = self.addresses.iter().map(String::as_str);
+        let assets = self.assets.iter().map(String::as_str);
+        chains.chain(addresses).chain(assets)
+    }
+}
+
+fn all_of(parts: &[String]) -> String {
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!(" WHERE {}", parts.join(" AND "))
+}
+
+fn get_pending(row: &AnyRow, table: &'static str) -> Result<Option<i128>, LedgerError> {
+    let text: Option<String> = get(row, table, "pending")?;
+    text.map(|text| {
+        text.parse().map_err(|_| LedgerError::Row {
+            table,
+            reason: format!("`pending` is `{text}`"),
+        })
+    })
+    .transpose()
+}
+
+fn get_decimals(row: &AnyRow, table: &'static str) -> Result<u8, LedgerError> {
+    let value: i64 = get(row, table, "decimals")?;
+    u8::try_from(value).map_err(|_| LedgerError::Row {
+        table,
+        reason: format!("`decimals` is {value}"),
+    })
+}
+
+/// A height; a negative one is no height.
+pub(super) fn get_height(
+    row: &AnyRow,
+    table: &'static str,
+    column: &'static str,
+) -> Result<Option<u64>, LedgerError> {
+    let value: Option<i64> = get(row, table, column)?;
+    Ok(value.and_then(|height| u64::try_from(height).ok()))
+}

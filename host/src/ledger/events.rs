@@ -1,0 +1,207 @@
+//! The events that happened, in the order of their commits.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::Ledger;
+use super::engine::rows_max;
+use super::error::LedgerError;
+use super::sql::{bigint, get, list, rows, statement};
+use super::writer::{Txn, Write};
+use crate::model::{ChainName, PassId};
+
+/// An event to be stored with the data it tells of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// The event's name: `scan_started`, `provider_state`.
+    pub kind: &'static str,
+    /// The chain it belongs to, where it belongs to one.
+    pub chain: Option<ChainName>,
+    /// The pass it belongs to, where it belongs to one.
+    pub scan: Option<PassId>,
+    /// The payload.
+    pub data: Value,
+}
+
+/// An event as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// Grows with every commit; never used twice.
+    pub id: i64,
+    /// The event's name.
+    pub kind: String,
+    /// The chain it belongs to, where it belongs to one.
+    pub chain: Option<ChainName>,
+    /// The pass it belongs to, where it belongs to one.
+    pub scan: Option<PassId>,
+    /// The payload.
+    pub data: Value,
+    /// When it was committed, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// Which events to read.
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    /// Only these chains; empty means all.
+    pub chains: Vec<ChainName>,
+    /// Only these names; empty means all.
+    pub kinds: Vec<String>,
+}
+
+struct AddEvents(Vec<NewEvent>);
+
+const TABLE: &str = "events";
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Stores events that no other data travels with; their ids, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when nothing was written.
+    pub async fn add_events(&self, events: Vec<NewEvent>) -> Result<Vec<i64>, LedgerError> {
+        self.write(AddEvents(events)).await
+    }
+
+    /// At most `limit` events after the id `after`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn events_after(
+        &self,
+        after: i64,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, LedgerError> {
+        let chains = filter.chains.len();
+        let kinds = filter.kinds.len();
+        let mut sql = "SELECT id, type, chain, scan, data, at FROM events WHERE id > $1".to_owned();
+        if chains > 0 {
+            sql.push_str(&format!(" AND chain IN ({})", list(2, chains)));
+        }
+        if kinds > 0 {
+            sql.push_str(&format!(" AND type IN ({})", list(2 + chains, kinds)));
+        }
+        sql.push_str(&format!(" ORDER BY id LIMIT ${}", 2 + chains + kinds));
+        let mut query = statement(sql).bind(after);
+        for chain in &filter.chains {
+            query = query.bind(chain.as_str());
+        }
+        for kind in &filter.kinds {
+            query = query.bind(kind.as_str());
+        }
+        query
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await
+            .map_err(LedgerError::database("read events"))?
+            .iter()
+            .map(StoredEvent::from_row)
+            .collect()
+    }
+
+    /// The oldest event that is still kept; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn oldest_event(&self) -> Result<Option<i64>, LedgerError> {
+        sqlx::query("SELECT MIN(id) FROM events")
+            .fetch_one(self.readers())
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(LedgerError::database("read the oldest event"))
+    }
+}
+
+// === impl StoredEvent ===
+
+impl StoredEvent {
+    fn from_row(row: &AnyRow) -> Result<Self, LedgerError> {
+        let data: String = get(row, TABLE, "data")?;
+        Ok(Self {
+            id: get(row, TABLE, "id")?,
+            kind: get(row, TABLE, "type")?,
+            chain: get::<Option<String>>(row, TABLE, "chain")?.map(ChainName::from),
+            scan: get::<Option<String>>(row, TABLE, "scan")?.map(PassId::from),
+            data: serde_json::from_str(&data).map_err(|error| LedgerError::Row {
+                table: TABLE,
+                reason: format!("`data`: {error}"),
+            })?,
+            at: get(row, TABLE, "at")?,
+        })
+    }
+}
+
+// === impl AddEvents ===
+
+#[async_trait]
+impl Write for AddEvents {
+    type Output = Vec<i64>;
+
+    async fn apply(self, txn: &mut Txn<'_>) -> Result<Vec<i64>, LedgerError> {
+        txn.add_events(&self.0).await
+    }
+}
+
+// === impl Txn ===
+
+impl Txn<'_> {
+    /// The first of `count` numbers that nobody else gets.
+    pub(super) async fn take_ids(
+        &mut self,
+        counter: &'static str,
+        count: usize,
+    ) -> Result<i64, LedgerError> {
+        let count = bigint(count as u64);
+        let last: i64 =
+            sqlx::query("UPDATE counters SET value = value + $1 WHERE name = $2 RETURNING value")
+                .bind(count)
+                .bind(counter)
+                .fetch_one(&mut *self.conn)
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(LedgerError::database("take ids"))?;
+        Ok(last - count + 1)
+    }
+
+    /// Stores events in the given order; their ids.
+    pub(super) async fn add_events(
+        &mut self,
+        events: &[NewEvent],
+    ) -> Result<Vec<i64>, LedgerError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = self.take_ids("event", events.len()).await?;
+        let ids: Vec<i64> = (first..).take(events.len()).collect();
+        let numbered: Vec<_> = ids.iter().zip(events).collect();
+        for part in numbered.chunks(rows_max(6)) {
+            let sql = format!(
+                "INSERT INTO events (id, type, chain, scan, data, at) VALUES {}",
+                rows(part.len(), 6)
+            );
+            let mut query = statement(sql);
+            for (id, event) in part {
+                query = query
+                    .bind(**id)
+                    .bind(event.kind)
+                    .bind(event.chain.as_ref().map(|chain| chain.as_str().to_owned()))
+                    .bind(event.scan.as_ref().map(|scan| scan.as_str().to_owned()))
+                    .bind(event.data.to_string())
+                    .bind(self.now_ms);
+            }
+            query
+                .execute(&mut *self.conn)
+                .await
+                .map_err(LedgerError::database("write events"))?;
+        }
+        self.last_event = ids.last().copied().or(self.last_event);
+        Ok(ids)
+    }
+}
