@@ -17,6 +17,7 @@ mod file;
 mod holes;
 mod passes;
 mod providers;
+mod readers;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,6 @@ mod writer;
 
 use std::sync::Arc;
 
-use sqlx::{AnyPool, Row};
 use tokio::sync::watch;
 
 pub use self::addresses::{AddressRow, AddressSet, Imported, ListError};
@@ -43,6 +43,8 @@ pub use self::passes::{
 pub use self::providers::{
     CircuitState, HealthStatus, Learned, ProviderKey, ProviderRecord, ProviderType, Usage, UsageRow,
 };
+use self::readers::{Read, Readers};
+use self::sql::get;
 use self::writer::{Write, Writer};
 use crate::clock::SharedClock;
 
@@ -57,7 +59,7 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Inner {
-    readers: AnyPool,
+    readers: Readers,
     /// `None` when opened for looking only.
     writer: Option<Writer>,
     clock: SharedClock,
@@ -92,11 +94,13 @@ impl Ledger {
     }
 
     async fn start(opened: Opened, clock: SharedClock) -> Result<Self, LedgerError> {
-        let newest: i64 = sqlx::query("SELECT value FROM counters WHERE name = 'event'")
-            .fetch_one(&opened.readers)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(LedgerError::database("read the newest event"))?;
+        let row = sqlx::query("SELECT value FROM counters WHERE name = 'event'")
+            .first(&opened.readers, "read the newest event")
+            .await?;
+        let newest: i64 = match &row {
+            Some(row) => get(row, "counters", "value")?,
+            None => 0,
+        };
         let (sender, newest_event) = watch::channel(newest);
         let Opened {
             engine,
@@ -104,8 +108,8 @@ impl Ledger {
             writer,
             lock,
         } = opened;
-        let writer =
-            writer.map(|pool| Writer::spawn(engine, pool, lock, Arc::clone(&clock), sender));
+        let writer = writer
+            .map(|connection| Writer::spawn(engine, connection, lock, Arc::clone(&clock), sender));
         Ok(Self {
             inner: Arc::new(Inner {
                 readers,
@@ -139,7 +143,7 @@ impl Ledger {
         }
     }
 
-    fn readers(&self) -> &AnyPool {
+    fn readers(&self) -> &Readers {
         &self.inner.readers
     }
 

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::error::LedgerError;
+use super::readers::Read;
 use super::sql::{bigint, get, get_count, rows, statement};
 use super::writer::{Txn, Write};
 use crate::model::ChainName;
@@ -101,9 +102,8 @@ impl Ledger {
             "SELECT chain, set_name, COUNT(*) AS count FROM addresses \
              GROUP BY chain, set_name ORDER BY chain, set_name",
         )
-        .fetch_all(self.readers())
-        .await
-        .map_err(LedgerError::database("read the address sets"))?;
+        .all(self.readers(), "read the address sets")
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(AddressSet {
@@ -135,9 +135,8 @@ impl Ledger {
         .bind(set)
         .bind(after.map_or(-1, bigint))
         .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await
-        .map_err(LedgerError::database("read an address set"))?
+        .all(self.readers(), "read an address set")
+        .await?
         .iter()
         .map(AddressRow::from_row)
         .collect()

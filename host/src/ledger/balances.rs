@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::error::LedgerError;
+use super::readers::Read;
 use super::sql::{get, get_parsed, list, statement};
 use crate::model::{Amount, Asset, ChainName, Commitment, PassId, ProviderName, Reading, Symbol};
 
@@ -307,9 +308,8 @@ impl Ledger {
         }
         query
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read balances"))?
+            .all(self.readers(), "read balances")
+            .await?
             .iter()
             .map(BalanceRow::from_row)
             .collect()
@@ -386,9 +386,8 @@ impl Ledger {
         query
             .bind(after)
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read the history"))?
+            .all(self.readers(), "read the history")
+            .await?
             .iter()
             .map(HistoryRow::from_row)
             .collect()

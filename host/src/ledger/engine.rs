@@ -3,21 +3,21 @@
 //! Everything else speaks the SQL that both understand, through sqlx's `Any` driver: `$1`
 //! parameters, TEXT and BIGINT, multi-row `INSERT … ON CONFLICT`, `RETURNING`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Once};
 
-use sqlx::any::{AnyPoolOptions, install_default_drivers};
+use sqlx::any::install_default_drivers;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 
 use super::error::LedgerError;
 use super::file::{FileState, StoreFile, StoreLock};
+use super::readers::{Read, Readers};
+use super::sql::get;
 
 /// Marks a SQLite file as a Scanhost store: `SHLG` in ASCII, shown by `file`.
 const APPLICATION_ID: i64 = 0x5348_4c47;
-
-/// Reading connections at once.
-const READERS_MAX: u32 = 4;
 
 /// Parameters in one statement: SQLite takes 32,766, PostgreSQL 65,535.
 const PARAMETERS_MAX: usize = 30_000;
@@ -39,10 +39,16 @@ static POSTGRES_MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) engine: Engine,
-    pub(super) readers: AnyPool,
+    pub(super) readers: Readers,
     /// `None` when opened for looking only.
-    pub(super) writer: Option<AnyPool>,
+    pub(super) writer: Option<WriterConnection>,
     pub(super) lock: Option<StoreLock>,
+}
+
+/// The connection that writes; made anew after it failed.
+pub(super) struct WriterConnection {
+    url: String,
+    connection: Option<AnyConnection>,
 }
 
 /// Which database.
@@ -75,7 +81,7 @@ pub(super) fn rows_max(columns: usize) -> usize {
 pub(super) async fn open(url: &str, now_ms: i64) -> Result<Opened, LedgerError> {
     match Location::parse(url)? {
         Location::Sqlite(file) => open_sqlite(file, now_ms).await,
-        Location::Postgres(url) => open_postgres(&url).await,
+        Location::Postgres(url) => open_postgres(url).await,
     }
 }
 
@@ -92,20 +98,22 @@ pub(super) async fn open_read_only(url: &str) -> Result<Opened, LedgerError> {
             check_current(&file, schema)?;
             Ok(Opened {
                 engine: Engine::Sqlite,
-                readers: sqlite_readers(&file).await?,
+                readers: Readers::connect(file.url("mode=ro")?).await?,
                 writer: None,
                 lock: None,
             })
         }
         Location::Postgres(url) => {
-            let readers = postgres_pool(&url, READERS_MAX).await?;
+            let readers = Readers::connect(url).await?;
             let known = newest(&POSTGRES_MIGRATIONS);
-            let found: i64 = sqlx::query("SELECT MAX(version) FROM _sqlx_migrations")
-                .fetch_one(&readers)
-                .await
-                .and_then(|row| row.try_get::<Option<i64>, _>(0))
-                .map_err(LedgerError::database("read the schema's version"))?
-                .unwrap_or(0);
+            let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations")
+                .first(&readers, "read the schema's version")
+                .await?;
+            let found: Option<i64> = match &row {
+                Some(row) => get(row, "_sqlx_migrations", "version")?,
+                None => None,
+            };
+            let found = found.unwrap_or(0);
             compare("PostgreSQL", found, known)?;
             Ok(Opened {
                 engine: Engine::Postgres,
@@ -157,68 +165,41 @@ async fn open_sqlite(file: StoreFile, now_ms: i64) -> Result<Opened, LedgerError
         }
     }
 
-    let writer = AnyPoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect(&file.url("mode=rwc")?)
+    let mut writer = WriterConnection::new(file.url("mode=rwc")?);
+    let connection = writer
+        .get()
         .await
         .map_err(LedgerError::database("open the file"))?;
-    let mut connection = writer
-        .acquire()
-        .await
-        .map_err(LedgerError::database("open the file"))?;
-    set_up_sqlite(&mut connection).await?;
+    set_up_sqlite(connection).await?;
     SQLITE_MIGRATIONS
-        .run_direct(None, &mut *connection, false)
+        .run_direct(None, connection, false)
         .await
         .map_err(|error| migrate_error(&file.display(), error, known))?;
-    drop(connection);
-
     Ok(Opened {
         engine: Engine::Sqlite,
-        readers: sqlite_readers(&file).await?,
+        readers: Readers::connect(file.url("mode=ro")?).await?,
         writer: Some(writer),
         lock: Some(lock),
     })
 }
 
-async fn open_postgres(url: &str) -> Result<Opened, LedgerError> {
-    let writer = postgres_pool(url, 1).await?;
+async fn open_postgres(url: String) -> Result<Opened, LedgerError> {
+    let mut writer = WriterConnection::new(url.clone());
     let known = newest(&POSTGRES_MIGRATIONS);
-    let mut connection = writer
-        .acquire()
+    let connection = writer
+        .get()
         .await
-        .map_err(LedgerError::database("connect"))?;
+        .map_err(LedgerError::database("open the database"))?;
     POSTGRES_MIGRATIONS
-        .run_direct(None, &mut *connection, false)
+        .run_direct(None, connection, false)
         .await
         .map_err(|error| migrate_error("PostgreSQL", error, known))?;
-    drop(connection);
     Ok(Opened {
         engine: Engine::Postgres,
-        readers: postgres_pool(url, READERS_MAX).await?,
+        readers: Readers::connect(url).await?,
         writer: Some(writer),
         lock: None,
     })
-}
-
-async fn postgres_pool(url: &str, connections_max: u32) -> Result<AnyPool, LedgerError> {
-    AnyPoolOptions::new()
-        .max_connections(connections_max)
-        .connect(url)
-        .await
-        .map_err(LedgerError::database("connect"))
-}
-
-async fn sqlite_readers(file: &StoreFile) -> Result<AnyPool, LedgerError> {
-    AnyPoolOptions::new()
-        .max_connections(READERS_MAX)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect(&file.url("mode=ro")?)
-        .await
-        .map_err(LedgerError::database("open the file for reading"))
 }
 
 async fn set_up_sqlite(connection: &mut AnyConnection) -> Result<(), LedgerError> {
@@ -413,6 +394,52 @@ fn install_drivers() {
     INSTALLED.call_once(install_default_drivers);
 }
 
+// === impl WriterConnection ===
+
+impl WriterConnection {
+    fn new(url: String) -> Self {
+        Self {
+            url,
+            connection: None,
+        }
+    }
+
+    /// The connection, made now if there is none.
+    pub(super) async fn get(&mut self) -> sqlx::Result<&mut AnyConnection> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => AnyConnection::connect(&self.url).await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Drops a connection that failed.
+    pub(super) fn discard(&mut self) {
+        self.connection = None;
+    }
+
+    /// Closes it, folding SQLite's log into the file.
+    pub(super) async fn close(&mut self, engine: Engine) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        if let Some(statement) = engine.before_close()
+            && let Err(error) = sqlx::raw_sql(statement).execute(&mut connection).await
+        {
+            tracing::debug!(%error, "the log of the store was not folded in at close");
+        }
+        if let Err(error) = connection.close().await {
+            tracing::debug!(%error, "the writing connection did not close well");
+        }
+    }
+}
+
+impl fmt::Debug for WriterConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterConnection").finish_non_exhaustive()
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -428,7 +455,7 @@ impl Engine {
     }
 
     /// What to run before the last connection closes.
-    pub(super) fn before_close(self) -> Option<&'static str> {
+    fn before_close(self) -> Option<&'static str> {
         match self {
             Self::Sqlite => Some("PRAGMA wal_checkpoint(TRUNCATE)"),
             Self::Postgres => None,

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 use super::Ledger;
 use super::engine::rows_max;
 use super::error::LedgerError;
+use super::readers::Read;
 use super::sql::{bigint, get, list, rows, statement};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, PassId};
@@ -97,9 +98,8 @@ impl Ledger {
         }
         query
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read events"))?
+            .all(self.readers(), "read events")
+            .await?
             .iter()
             .map(StoredEvent::from_row)
             .collect()
@@ -111,11 +111,13 @@ impl Ledger {
     ///
     /// [`LedgerError`] when the store cannot be read.
     pub async fn oldest_event(&self) -> Result<Option<i64>, LedgerError> {
-        sqlx::query("SELECT MIN(id) FROM events")
-            .fetch_one(self.readers())
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(LedgerError::database("read the oldest event"))
+        let row = sqlx::query("SELECT MIN(id) AS id FROM events")
+            .first(self.readers(), "read the oldest event")
+            .await?;
+        match row {
+            Some(row) => get(&row, TABLE, "id"),
+            None => Ok(None),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::engine::rows_max;
 use super::error::LedgerError;
 use super::events::NewEvent;
 use super::holes::HoleRow;
+use super::readers::Read;
 use super::sql::{bigint, distinct, get, get_count, get_parsed, list, statement};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, PassId};
@@ -200,9 +201,8 @@ impl Ledger {
         let sql = format!("SELECT {COLUMNS} FROM scan_state WHERE id = $1");
         statement(sql)
             .bind(id.as_str())
-            .fetch_optional(self.readers())
-            .await
-            .map_err(LedgerError::database("read a pass"))?
+            .first(self.readers(), "read a pass")
+            .await?
             .as_ref()
             .map(PassRow::from_row)
             .transpose()
@@ -221,9 +221,8 @@ impl Ledger {
         statement(sql)
             .bind(chain.as_str())
             .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read passes"))?
+            .all(self.readers(), "read passes")
+            .await?
             .iter()
             .map(PassRow::from_row)
             .collect()
@@ -257,9 +256,8 @@ impl Ledger {
                 query = query.bind(*address);
             }
             let rows = query
-                .fetch_all(self.readers())
-                .await
-                .map_err(LedgerError::database("read which cells are done"))?;
+                .all(self.readers(), "read which cells are done")
+                .await?;
             for row in &rows {
                 done.insert(CellName::from_row(row, "balances")?);
             }
@@ -314,9 +312,8 @@ impl Ledger {
             query = query.bind(*address);
         }
         query
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read balances"))?
+            .all(self.readers(), "read balances")
+            .await?
             .iter()
             .map(BalanceRow::from_row)
             .collect()
@@ -337,9 +334,8 @@ impl Ledger {
             query = query.bind(*address);
         }
         query
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read holes"))?
+            .all(self.readers(), "read holes")
+            .await?
             .iter()
             .map(HoleRow::from_row)
             .collect()

@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::error::LedgerError;
+use super::readers::Read;
 use super::sql::{bigint, get, get_count, get_parsed, statement};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, ProviderName};
@@ -194,9 +195,8 @@ impl Ledger {
             .bind(key.chain.as_str())
             .bind(key.provider.as_str())
             .bind(key.kind.as_str())
-            .fetch_optional(self.readers())
-            .await
-            .map_err(LedgerError::database("read a provider's health"))?
+            .first(self.readers(), "read a provider's health")
+            .await?
             .as_ref()
             .map(ProviderRecord::from_row)
             .transpose()
@@ -217,9 +217,8 @@ impl Ledger {
         );
         statement(sql)
             .bind(chain.as_str())
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read the providers' health"))?
+            .all(self.readers(), "read the providers' health")
+            .await?
             .iter()
             .map(ProviderRecord::from_row)
             .collect()
@@ -235,9 +234,8 @@ impl Ledger {
             "SELECT {COLUMNS} FROM provider_record ORDER BY chain, provider_name, provider_type"
         );
         statement(sql)
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read the providers' health"))?
+            .all(self.readers(), "read the providers' health")
+            .await?
             .iter()
             .map(ProviderRecord::from_row)
             .collect()
@@ -277,9 +275,8 @@ impl Ledger {
             query = query.bind(chain.as_str());
         }
         query
-            .fetch_all(self.readers())
-            .await
-            .map_err(LedgerError::database("read the usage"))?
+            .all(self.readers(), "read the usage")
+            .await?
             .iter()
             .map(UsageRow::from_row)
             .collect()
@@ -340,9 +337,8 @@ impl Ledger {
         .bind(chain.as_str())
         .bind(provider.as_str())
         .bind(self.now_ms())
-        .fetch_all(self.readers())
-        .await
-        .map_err(LedgerError::database("read learned limits"))?;
+        .all(self.readers(), "read learned limits")
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(Learned {

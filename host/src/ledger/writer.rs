@@ -5,10 +5,10 @@
 //! commit, so what was acknowledged is on disk.
 
 use async_trait::async_trait;
-use sqlx::{Acquire, AnyConnection, AnyPool};
+use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::engine::Engine;
+use super::engine::{Engine, WriterConnection};
 use super::error::LedgerError;
 use super::file::StoreLock;
 use crate::clock::SharedClock;
@@ -69,7 +69,7 @@ struct Piece<W: Write> {
 
 struct WriterTask {
     engine: Engine,
-    pool: AnyPool,
+    connection: WriterConnection,
     clock: SharedClock,
     inbox: mpsc::Receiver<Message>,
     newest_event: watch::Sender<i64>,
@@ -83,7 +83,7 @@ impl Writer {
     /// Starts the task; it ends when every handle is gone or one was closed.
     pub(super) fn spawn(
         engine: Engine,
-        pool: AnyPool,
+        connection: WriterConnection,
         lock: Option<StoreLock>,
         clock: SharedClock,
         newest_event: watch::Sender<i64>,
@@ -91,7 +91,7 @@ impl Writer {
         let (sender, inbox) = mpsc::channel(QUEUE_MAX);
         let task = WriterTask {
             engine,
-            pool,
+            connection,
             clock,
             inbox,
             newest_event,
@@ -177,12 +177,7 @@ impl WriterTask {
                 self.write_group(group).await;
             }
         }
-        if let Some(statement) = self.engine.before_close()
-            && let Err(error) = sqlx::raw_sql(statement).execute(&self.pool).await
-        {
-            tracing::debug!(%error, "the log of the store was not folded in at close");
-        }
-        self.pool.close().await;
+        self.connection.close(self.engine).await;
         drop(self.lock);
         for done in closers {
             // Nobody waits any more: fine.
@@ -190,8 +185,11 @@ impl WriterTask {
         }
     }
 
-    async fn write_group(&self, mut group: Vec<Box<dyn Job>>) {
+    async fn write_group(&mut self, mut group: Vec<Box<dyn Job>>) {
         let outcome = self.commit_group(&mut group).await;
+        if outcome.is_err() {
+            self.connection.discard();
+        }
         if let Ok(Some(event)) = &outcome {
             self.newest_event.send_replace(*event);
         }
@@ -204,8 +202,9 @@ impl WriterTask {
     }
 
     /// The highest event id of the group, when it wrote events.
-    async fn commit_group(&self, group: &mut [Box<dyn Job>]) -> sqlx::Result<Option<i64>> {
-        let mut transaction = self.pool.begin_with(self.engine.begin()).await?;
+    async fn commit_group(&mut self, group: &mut [Box<dyn Job>]) -> sqlx::Result<Option<i64>> {
+        let begin = self.engine.begin();
+        let mut transaction = self.connection.get().await?.begin_with(begin).await?;
         let mut newest_event = None;
         for job in group {
             let mut savepoint = transaction.begin().await?;
