@@ -20,7 +20,7 @@ use super::sql::get;
 const APPLICATION_ID: i64 = 0x5348_4c47;
 
 /// Parameters in one statement: SQLite takes 32,766, PostgreSQL 65,535.
-const PARAMETERS_MAX: usize = 30_000;
+const PARAMETERS_MAX: usize = 450;
 
 static SQLITE_MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     joined(
