@@ -1,0 +1,76 @@
+//! `[plugins]`: where plugin files lie and which files are the right ones.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::model::PluginName;
+
+use super::error::normal;
+use super::leaf::{Leaf, quoted};
+use super::reader::{Item, Table};
+
+/// `[plugins]`.
+#[derive(Clone, Debug, Default)]
+pub struct Plugins {
+    /// The folders as configured; `None` is the default, see [`folders`](Self::folders).
+    pub dirs: Option<Vec<PathBuf>>,
+    /// The only file that may be loaded for a plugin, by its hash.
+    pub pin: BTreeMap<PluginName, Pin>,
+}
+
+impl Plugins {
+    /// The folders to look in, in order: as configured, else the executable's own and its `plugins`.
+    #[must_use]
+    pub fn folders(&self, executable_dir: &Path) -> Vec<PathBuf> {
+        self.dirs
+            .clone()
+            .unwrap_or_else(|| vec![executable_dir.to_owned(), executable_dir.join("plugins")])
+    }
+
+    /// The only file allowed for `plugin`; `-` and `_` in its name make no difference.
+    #[must_use]
+    pub fn pin(&self, plugin: &PluginName) -> Option<Pin> {
+        let same = |name: &PluginName| normal(name.as_str()) == normal(plugin.as_str());
+        let found = self.pin.iter().find(|(name, _)| same(name));
+        found.map(|(_, pin)| *pin)
+    }
+}
+
+/// The SHA-256 of a plugin file: `sha256:` and 64 lower-case hex digits in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pin(pub [u8; 32]);
+
+impl Leaf for Pin {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let hash = item.text().and_then(|text| text.strip_prefix("sha256:"));
+        let mut bytes = [0; 32];
+        match hash.map(|hash| hex::decode_to_slice(hash, &mut bytes)) {
+            Some(Ok(())) => Some(Self(bytes)),
+            _ => item.expected("\"sha256:\" and 64 hex digits"),
+        }
+    }
+
+    fn shown(&self) -> String {
+        quoted(&format!("sha256:{}", hex::encode(self.0)))
+    }
+}
+
+pub(super) fn read(mut table: Table<'_>) -> Option<Plugins> {
+    let dirs = table.optional("dirs");
+    let pin = table.table("pin").map(|pins| {
+        let entries = pins.entries().into_iter().filter_map(|(name, item)| {
+            let pin = Pin::read(&item)?;
+            item.show(pin.shown());
+            Some((PluginName::from(name), pin))
+        });
+        entries.collect()
+    });
+    if dirs.as_ref().is_some_and(Vec::is_empty) {
+        table.wrong("dirs", "is empty; leave it out for the default folders");
+    }
+    table.finish();
+    Some(Plugins {
+        dirs,
+        pin: pin.unwrap_or_default(),
+    })
+}
