@@ -1,11 +1,11 @@
 //! The ledger: everything that Scanhost remembers, in one database.
 //!
-//! One task writes ([`writer`]) and many read. A chunk's readings, holes, counts and events travel
-//! in one transaction ([`commit`]), so that a kill at any moment costs the chunks in flight and
+//! One task writes (`writer`) and many read. A chunk's readings, holes, counts and events travel
+//! in one transaction (`commit`), so that a kill at any moment costs the chunks in flight and
 //! nothing else. Only a known reading has a way in ([`KnownReading`]); a hole leaves the last good
 //! value where it is. Nothing is ever wiped at start.
 //!
-//! What differs between SQLite and PostgreSQL is in [`engine`] and in the folders of `migrations/`.
+//! What differs between SQLite and PostgreSQL is in `engine` and in the folders of `migrations/`.
 
 mod addresses;
 mod balances;
@@ -33,16 +33,15 @@ pub use self::balances::{
     ReadingSource,
 };
 pub use self::commit::{BalanceChange, ChunkCommit, Committed};
-use self::engine::Opened;
+use self::engine::{Engine, Opened};
 pub use self::error::LedgerError;
 pub use self::events::{EventFilter, NewEvent, StoredEvent};
 pub use self::holes::{Hole, HoleRow};
+use self::passes::EndLeftSpots;
 pub use self::passes::{
     CellRow, Pass, PassCounters, PassEnd, PassKind, PassRow, PassSpec, PassStatus,
 };
-pub use self::providers::{
-    CircuitState, HealthStatus, Learned, ProviderKey, ProviderRecord, ProviderType, Usage, UsageRow,
-};
+pub use self::providers::{Learned, ProviderKey, ProviderRecord, Usage, UsageRow};
 use self::readers::{Read, Readers};
 use self::sql::get;
 use self::writer::{Write, Writer};
@@ -59,6 +58,7 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Inner {
+    engine: Engine,
     readers: Readers,
     /// `None` when opened for looking only.
     writer: Option<Writer>,
@@ -79,7 +79,13 @@ impl Ledger {
     /// [`LedgerError::NotAStore`] and [`LedgerError::Newer`] for files that were left untouched.
     pub async fn open(url: &str, clock: SharedClock) -> Result<Self, LedgerError> {
         let opened = engine::open(url, clock.unix_ms()).await?;
-        Self::start(opened, clock).await
+        // With the lock in hand, nobody else can be at work on what is left unfinished.
+        let alone = opened.lock.is_some();
+        let ledger = Self::start(opened, clock).await?;
+        if alone {
+            ledger.write(EndLeftSpots).await?;
+        }
+        Ok(ledger)
     }
 
     /// Opens the store for looking only: no lock, no migration, nothing is made.
@@ -112,6 +118,7 @@ impl Ledger {
             .map(|connection| Writer::spawn(engine, connection, lock, Arc::clone(&clock), sender));
         Ok(Self {
             inner: Arc::new(Inner {
+                engine,
                 readers,
                 writer,
                 clock,
@@ -141,6 +148,10 @@ impl Ledger {
             Some(writer) => writer.write(work).await,
             None => Err(LedgerError::ReadOnly),
         }
+    }
+
+    fn engine(&self) -> Engine {
+        self.inner.engine
     }
 
     fn readers(&self) -> &Readers {

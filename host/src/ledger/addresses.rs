@@ -4,12 +4,14 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::json;
 use sqlx::any::AnyRow;
 
 use super::Ledger;
+use super::engine::{Column, Insert};
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{bigint, get, get_count, rows, statement};
+use super::sql::{bigint, get, get_count};
 use super::writer::{Txn, Write};
 use crate::model::ChainName;
 
@@ -209,22 +211,28 @@ impl Target {
 
     /// How many of `part` were new.
     async fn write_part(&self, part: &[AddressRow], txn: &mut Txn<'_>) -> sqlx::Result<u64> {
-        const COLUMNS: usize = 6;
-        let sql = format!(
-            "INSERT INTO addresses (chain, set_name, idx, address, canonical, label) VALUES {} \
-             ON CONFLICT (chain, set_name, canonical) DO NOTHING",
-            rows(part.len(), COLUMNS)
-        );
-        let mut query = statement(sql);
-        for row in part {
-            query = query
-                .bind(self.chain.as_str())
-                .bind(self.set.as_str())
-                .bind(bigint(row.index))
-                .bind(row.address.as_str())
-                .bind(row.canonical.as_str())
-                .bind(row.label.clone());
-        }
-        Ok(query.execute(&mut *txn.conn).await?.rows_affected())
+        const INSERT: Insert = Insert {
+            table: TABLE,
+            columns: &[
+                Column::Text("chain"),
+                Column::Text("set_name"),
+                Column::Bigint("idx"),
+                Column::Text("address"),
+                Column::Text("canonical"),
+                Column::Text("label"),
+            ],
+            on_conflict: "ON CONFLICT (chain, set_name, canonical) DO NOTHING",
+        };
+        let rows = part.iter().map(|row| {
+            json!([
+                self.chain,
+                self.set,
+                bigint(row.index),
+                row.address,
+                row.canonical,
+                row.label,
+            ])
+        });
+        txn.insert(&INSERT, rows.collect()).await
     }
 }

@@ -4,9 +4,10 @@ use ruint::Uint;
 use sqlx::any::AnyRow;
 
 use super::Ledger;
+use super::engine::Engine;
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{get, get_parsed, list, statement};
+use super::sql::{get, get_parsed, statement, texts};
 use crate::model::{Amount, Asset, ChainName, Commitment, PassId, ProviderName, Reading, Symbol};
 
 /// Rows read at once when everything is gone through.
@@ -115,7 +116,7 @@ pub struct HistoryRow {
 pub struct BalanceFilter {
     /// Only these chains.
     pub chains: Vec<ChainName>,
-    /// Only these addresses, in canonical form; at most some thousands.
+    /// Only these addresses, in canonical form.
     pub addresses: Vec<String>,
     /// Only these assets, by [`Asset::key`].
     pub assets: Vec<String>,
@@ -285,21 +286,21 @@ impl Ledger {
         after: Option<&BalanceCursor>,
         limit: u32,
     ) -> Result<Vec<BalanceRow>, LedgerError> {
-        let mut parts = filter.conditions();
-        let mut next = filter.len() + 1;
+        let mut parts = filter.conditions(self.engine());
         if after.is_some() {
-            parts.push(format!("(chain, address, asset) > ({})", list(next, 3)));
-            next += 3;
+            parts.push("(chain, address, asset) > ($5, $6, $7)".to_owned());
         }
         let sql = format!(
-            "SELECT {} FROM balances{} ORDER BY chain, address, asset LIMIT ${next}",
+            "SELECT {} FROM balances{} ORDER BY chain, address, asset LIMIT $4",
             BalanceRow::COLUMNS,
             all_of(&parts),
         );
-        let mut query = statement(sql);
-        for value in filter.values() {
-            query = query.bind(value);
-        }
+        let [chains, addresses, assets] = filter.values();
+        let mut query = statement(sql)
+            .bind(chains)
+            .bind(addresses)
+            .bind(assets)
+            .bind(i64::from(limit));
         if let Some(after) = after {
             query = query
                 .bind(after.chain.as_str())
@@ -307,7 +308,6 @@ impl Ledger {
                 .bind(after.cell.asset.as_str());
         }
         query
-            .bind(i64::from(limit))
             .all(self.readers(), "read balances")
             .await?
             .iter()
@@ -369,21 +369,19 @@ impl Ledger {
         after: i64,
         limit: u32,
     ) -> Result<Vec<HistoryRow>, LedgerError> {
-        let mut parts = filter.conditions();
-        let next = filter.len() + 1;
-        parts.push(format!("id > ${next}"));
+        let mut parts = filter.conditions(self.engine());
+        parts.push("id > $4".to_owned());
         let sql = format!(
             "SELECT id, chain, address, asset, previous, amount, decimals, symbol, commitment, \
              provider, height, block_hash, observed_at, pass_id FROM history{} \
-             ORDER BY id LIMIT ${}",
+             ORDER BY id LIMIT $5",
             all_of(&parts),
-            next + 1,
         );
-        let mut query = statement(sql);
-        for value in filter.values() {
-            query = query.bind(value);
-        }
-        query
+        let [chains, addresses, assets] = filter.values();
+        statement(sql)
+            .bind(chains)
+            .bind(addresses)
+            .bind(assets)
             .bind(after)
             .bind(i64::from(limit))
             .all(self.readers(), "read the history")
@@ -397,32 +395,27 @@ impl Ledger {
 // === impl BalanceFilter ===
 
 impl BalanceFilter {
-    fn len(&self) -> usize {
-        self.chains.len() + self.addresses.len() + self.assets.len()
+    /// What must hold, over the parameters `$1` to `$3`.
+    fn conditions(&self, engine: Engine) -> Vec<String> {
+        [
+            ("chain", self.chains.is_empty()),
+            ("address", self.addresses.is_empty()),
+            ("asset", self.assets.is_empty()),
+        ]
+        .into_iter()
+        .zip(1..)
+        .filter(|((_, empty), _)| !empty)
+        .map(|((column, _), parameter)| format!("{column} IN {}", engine.texts_of(parameter)))
+        .collect()
     }
 
-    fn conditions(&self) -> Vec<String> {
-        let mut parts = Vec::new();
-        let mut next = 1;
-        for (column, count) in [
-            ("chain", self.chains.len()),
-            ("address", self.addresses.len()),
-            ("asset", self.assets.len()),
-        ] {
-            if count > 0 {
-                parts.push(format!("{column} IN ({})", list(next, count)));
-                next += count;
-            }
-        }
-        parts
-    }
-
-    /// The values of [`Self::conditions`], in its order.
-    fn values(&self) -> impl Iterator<Item = &str> {
-        let chains = self.chains.iter().map(ChainName::as_str);
-        let addresses = self.addresses.iter().map(String::as_str);
-        let assets = self.assets.iter().map(String::as_str);
-        chains.chain(addresses).chain(assets)
+    /// The parameters `$1` to `$3`.
+    fn values(&self) -> [String; 3] {
+        [
+            texts(self.chains.iter().map(ChainName::as_str)),
+            texts(&self.addresses),
+            texts(&self.assets),
+        ]
     }
 }
 

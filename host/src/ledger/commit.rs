@@ -3,19 +3,87 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Ledger;
 use super::balances::{CellName, KnownReading};
-use super::engine::rows_max;
+use super::engine::{Column, Insert};
 use super::error::LedgerError;
 use super::events::NewEvent;
 use super::holes::Hole;
 use super::passes::{PassKind, PassRow};
-use super::sql::{bigint, distinct, get, get_parsed, list, rows, statement};
+use super::sql::{bigint, distinct, get, get_parsed, statement, texts};
 use super::writer::{Txn, Write};
 use crate::clock::rfc3339;
 use crate::model::{Amount, ChainName, Class, PassId, Symbol};
+
+const BALANCES: Insert = Insert {
+    table: "balances",
+    columns: &[
+        Column::Text("chain"),
+        Column::Text("address"),
+        Column::Text("asset"),
+        Column::Text("amount"),
+        Column::Text("amount_key"),
+        Column::Text("pending"),
+        Column::Bigint("decimals"),
+        Column::Text("symbol"),
+        Column::Text("commitment"),
+        Column::Text("scope"),
+        Column::Text("provider"),
+        Column::Bigint("height"),
+        Column::Text("block_hash"),
+        Column::Bigint("observed_at"),
+        Column::Text("pass_id"),
+    ],
+    on_conflict: "ON CONFLICT (chain, address, asset) DO UPDATE SET \
+        amount = excluded.amount, amount_key = excluded.amount_key, \
+        pending = excluded.pending, decimals = excluded.decimals, symbol = excluded.symbol, \
+        commitment = excluded.commitment, scope = excluded.scope, provider = excluded.provider, \
+        height = excluded.height, block_hash = excluded.block_hash, \
+        observed_at = excluded.observed_at, pass_id = excluded.pass_id \
+        WHERE excluded.observed_at >= balances.observed_at",
+};
+
+const HISTORY: Insert = Insert {
+    table: "history",
+    columns: &[
+        Column::Bigint("id"),
+        Column::Text("chain"),
+        Column::Text("address"),
+        Column::Text("asset"),
+        Column::Text("previous"),
+        Column::Text("amount"),
+        Column::Text("amount_key"),
+        Column::Bigint("decimals"),
+        Column::Text("symbol"),
+        Column::Text("commitment"),
+        Column::Text("provider"),
+        Column::Bigint("height"),
+        Column::Text("block_hash"),
+        Column::Bigint("observed_at"),
+        Column::Text("pass_id"),
+    ],
+    on_conflict: "",
+};
+
+const HOLES: Insert = Insert {
+    table: "holes",
+    columns: &[
+        Column::Text("pass_id"),
+        Column::Text("address"),
+        Column::Text("asset"),
+        Column::Text("chain"),
+        Column::Text("class"),
+        Column::Text("message"),
+        Column::Text("providers"),
+        Column::Bigint("final"),
+        Column::Bigint("at"),
+    ],
+    on_conflict: "ON CONFLICT (pass_id, address, asset) DO UPDATE SET \
+        class = excluded.class, message = excluded.message, providers = excluded.providers, \
+        final = excluded.final, at = excluded.at",
+};
 
 /// What became of a chunk.
 ///
@@ -305,31 +373,27 @@ impl Txn<'_> {
         addresses: &[&str],
     ) -> Result<HashMap<CellName, Earlier>, LedgerError> {
         let table = "balances";
-        let mut earlier = HashMap::new();
-        for part in addresses.chunks(rows_max(1) - 1) {
-            let sql = format!(
-                "SELECT address, asset, amount, observed_at, pass_id FROM balances \
-                 WHERE chain = $1 AND address IN ({})",
-                list(2, part.len())
-            );
-            let mut query = statement(sql).bind(chain.as_str());
-            for address in part {
-                query = query.bind(*address);
-            }
-            let rows = query
-                .fetch_all(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("read earlier balances"))?;
-            for row in &rows {
+        let sql = format!(
+            "SELECT address, asset, amount, observed_at, pass_id FROM balances \
+             WHERE chain = $1 AND address IN {}",
+            self.engine.texts_of(2)
+        );
+        let rows = statement(sql)
+            .bind(chain.as_str())
+            .bind(texts(addresses))
+            .fetch_all(&mut *self.conn)
+            .await
+            .map_err(LedgerError::database("read earlier balances"))?;
+        rows.iter()
+            .map(|row| {
                 let value = Earlier {
                     amount: get_parsed(row, table, "amount", |text| text.parse().ok())?,
                     observed_at: get(row, table, "observed_at")?,
                     pass: get::<String>(row, table, "pass_id")?.into(),
                 };
-                earlier.insert(CellName::from_row(row, table)?, value);
-            }
-        }
-        Ok(earlier)
+                Ok((CellName::from_row(row, table)?, value))
+            })
+            .collect()
     }
 
     async fn open_holes(
@@ -337,29 +401,23 @@ impl Txn<'_> {
         pass: &PassId,
         addresses: &[&str],
     ) -> Result<HashMap<CellName, bool>, LedgerError> {
-        let mut holes = HashMap::new();
-        for part in addresses.chunks(rows_max(1) - 1) {
-            let sql = format!(
-                "SELECT address, asset, class FROM holes WHERE pass_id = $1 AND address IN ({})",
-                list(2, part.len())
-            );
-            let mut query = statement(sql).bind(pass.as_str());
-            for address in part {
-                query = query.bind(*address);
-            }
-            let rows = query
-                .fetch_all(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("read earlier holes"))?;
-            for row in &rows {
+        let sql = format!(
+            "SELECT address, asset, class FROM holes WHERE pass_id = $1 AND address IN {}",
+            self.engine.texts_of(2)
+        );
+        let rows = statement(sql)
+            .bind(pass.as_str())
+            .bind(texts(addresses))
+            .fetch_all(&mut *self.conn)
+            .await
+            .map_err(LedgerError::database("read earlier holes"))?;
+        rows.iter()
+            .map(|row| {
                 let class = get_parsed(row, "holes", "class", Class::parse)?;
-                holes.insert(
-                    CellName::from_row(row, "holes")?,
-                    class == Class::InvalidAddress,
-                );
-            }
-        }
-        Ok(holes)
+                let cell = CellName::from_row(row, "holes")?;
+                Ok((cell, class == Class::InvalidAddress))
+            })
+            .collect()
     }
 
     async fn write_balances(
@@ -367,47 +425,29 @@ impl Txn<'_> {
         chain: &ChainName,
         plan: &Plan<'_>,
     ) -> Result<(), LedgerError> {
-        const COLUMNS: usize = 15;
         let doing = "write balances";
-        let balances: Vec<_> = plan.balances.values().collect();
-        for part in balances.chunks(rows_max(COLUMNS)) {
-            let sql = format!(
-                "INSERT INTO balances (chain, address, asset, amount, amount_key, pending, \
-                 decimals, symbol, commitment, scope, provider, height, block_hash, observed_at, \
-                 pass_id) VALUES {} ON CONFLICT (chain, address, asset) DO UPDATE SET \
-                 amount = excluded.amount, amount_key = excluded.amount_key, \
-                 pending = excluded.pending, decimals = excluded.decimals, \
-                 symbol = excluded.symbol, commitment = excluded.commitment, \
-                 scope = excluded.scope, provider = excluded.provider, \
-                 height = excluded.height, block_hash = excluded.block_hash, \
-                 observed_at = excluded.observed_at, pass_id = excluded.pass_id \
-                 WHERE excluded.observed_at >= balances.observed_at",
-                rows(part.len(), COLUMNS)
-            );
-            let mut query = statement(sql);
-            for (reading, pass) in part {
-                query = query
-                    .bind(chain.as_str())
-                    .bind(reading.cell.address.as_str())
-                    .bind(reading.cell.asset.as_str())
-                    .bind(reading.amount.to_string())
-                    .bind(reading.amount.sort_key())
-                    .bind(reading.pending.map(|pending| pending.to_string()))
-                    .bind(i64::from(reading.decimals))
-                    .bind(reading.symbol.as_str())
-                    .bind(reading.commitment.as_str())
-                    .bind(reading.source.scope.as_str())
-                    .bind(reading.source.provider.as_str())
-                    .bind(reading.height)
-                    .bind(reading.block_hash.clone())
-                    .bind(reading.source.observed_at)
-                    .bind(pass.as_str());
-            }
-            query
-                .execute(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database(doing))?;
-        }
+        let rows = plan.balances.values().map(|(reading, pass)| {
+            json!([
+                chain,
+                reading.cell.address,
+                reading.cell.asset,
+                reading.amount.to_string(),
+                reading.amount.sort_key(),
+                reading.pending.map(|pending| pending.to_string()),
+                reading.decimals,
+                reading.symbol,
+                reading.commitment.as_str(),
+                reading.source.scope,
+                reading.source.provider,
+                reading.height,
+                reading.block_hash,
+                reading.source.observed_at,
+                pass,
+            ])
+        });
+        self.insert(&BALANCES, rows.collect())
+            .await
+            .map_err(LedgerError::database(doing))?;
         for cell in &plan.claimed {
             sqlx::query(
                 "UPDATE balances SET pass_id = $1 \
@@ -425,100 +465,75 @@ impl Txn<'_> {
     }
 
     async fn write_history(&mut self, plan: &Plan<'_>) -> Result<(), LedgerError> {
-        const COLUMNS: usize = 15;
         if plan.history.is_empty() {
             return Ok(());
         }
         let first = self.take_ids("history", plan.history.len()).await?;
-        let numbered: Vec<_> = (first..).zip(&plan.history).collect();
-        for part in numbered.chunks(rows_max(COLUMNS)) {
-            let sql = format!(
-                "INSERT INTO history (id, chain, address, asset, previous, amount, amount_key, \
-                 decimals, symbol, commitment, provider, height, block_hash, observed_at, pass_id) \
-                 VALUES {}",
-                rows(part.len(), COLUMNS)
-            );
-            let mut query = statement(sql);
-            for (id, (reading, previous)) in part {
-                query = query
-                    .bind(*id)
-                    .bind(plan.pass.chain.as_str())
-                    .bind(reading.cell.address.as_str())
-                    .bind(reading.cell.asset.as_str())
-                    .bind(previous.map(|previous| previous.to_string()))
-                    .bind(reading.amount.to_string())
-                    .bind(reading.amount.sort_key())
-                    .bind(i64::from(reading.decimals))
-                    .bind(reading.symbol.as_str())
-                    .bind(reading.commitment.as_str())
-                    .bind(reading.source.provider.as_str())
-                    .bind(reading.height)
-                    .bind(reading.block_hash.clone())
-                    .bind(reading.source.observed_at)
-                    .bind(plan.pass.id.as_str());
-            }
-            query
-                .execute(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("write the history"))?;
-        }
+        let rows = (first..)
+            .zip(&plan.history)
+            .map(|(id, (reading, previous))| {
+                json!([
+                    id,
+                    plan.pass.chain,
+                    reading.cell.address,
+                    reading.cell.asset,
+                    previous.map(|previous| previous.to_string()),
+                    reading.amount.to_string(),
+                    reading.amount.sort_key(),
+                    reading.decimals,
+                    reading.symbol,
+                    reading.commitment.as_str(),
+                    reading.source.provider,
+                    reading.height,
+                    reading.block_hash,
+                    reading.source.observed_at,
+                    plan.pass.id,
+                ])
+            });
+        self.insert(&HISTORY, rows.collect())
+            .await
+            .map_err(LedgerError::database("write the history"))?;
         Ok(())
     }
 
     async fn remove_holes(&mut self, pass: &PassId, plan: &Plan<'_>) -> Result<(), LedgerError> {
-        let filled: Vec<_> = plan.filled.iter().collect();
-        for part in filled.chunks(rows_max(2) - 1) {
-            // Row values in a list of parameters: both engines take `VALUES` there.
-            let cells: Vec<String> = (0..part.len())
-                .map(|cell| format!("({})", list(2 + cell * 2, 2)))
-                .collect();
-            let sql = format!(
-                "DELETE FROM holes WHERE pass_id = $1 AND (address, asset) IN (VALUES {})",
-                cells.join(", ")
-            );
-            let mut query = statement(sql).bind(pass.as_str());
-            for cell in part {
-                query = query.bind(cell.address.as_str()).bind(cell.asset.as_str());
-            }
-            query
-                .execute(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("remove holes"))?;
+        if plan.filled.is_empty() {
+            return Ok(());
         }
+        let sql = format!(
+            "DELETE FROM holes WHERE pass_id = $1 \
+             AND (address, asset) IN (SELECT value ->> 0, value ->> 1 FROM {})",
+            self.engine.rows_of(2)
+        );
+        let filled = plan.filled.iter();
+        let filled = filled.map(|cell| json!([cell.address, cell.asset]));
+        statement(sql)
+            .bind(pass.as_str())
+            .bind(Value::Array(filled.collect()).to_string())
+            .execute(&mut *self.conn)
+            .await
+            .map_err(LedgerError::database("remove holes"))?;
         Ok(())
     }
 
     async fn write_holes(&mut self, plan: &Plan<'_>) -> Result<(), LedgerError> {
-        const COLUMNS: usize = 9;
-        let holes: Vec<_> = plan.holes.values().collect();
-        for part in holes.chunks(rows_max(COLUMNS)) {
-            let sql = format!(
-                "INSERT INTO holes (pass_id, address, asset, chain, class, message, providers, \
-                 final, at) VALUES {} ON CONFLICT (pass_id, address, asset) DO UPDATE SET \
-                 class = excluded.class, message = excluded.message, \
-                 providers = excluded.providers, final = excluded.final, at = excluded.at",
-                rows(part.len(), COLUMNS)
-            );
-            let mut query = statement(sql);
-            for hole in part {
-                let providers = serde_json::to_string(&hole.reason.providers)
-                    .expect("names, words and numbers are always JSON");
-                query = query
-                    .bind(plan.pass.id.as_str())
-                    .bind(hole.cell.address.as_str())
-                    .bind(hole.cell.asset.as_str())
-                    .bind(plan.pass.chain.as_str())
-                    .bind(hole.reason.class.as_str())
-                    .bind(hole.reason.message.as_str())
-                    .bind(providers)
-                    .bind(i64::from(hole.is_final))
-                    .bind(self.now_ms);
-            }
-            query
-                .execute(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("write holes"))?;
-        }
+        let rows = plan.holes.values().map(|hole| {
+            json!([
+                plan.pass.id,
+                hole.cell.address,
+                hole.cell.asset,
+                plan.pass.chain,
+                hole.reason.class.as_str(),
+                hole.reason.message,
+                json!(hole.reason.providers).to_string(),
+                i64::from(hole.is_final),
+                self.now_ms,
+            ])
+        });
+        let rows = rows.collect();
+        self.insert(&HOLES, rows)
+            .await
+            .map_err(LedgerError::database("write holes"))?;
         Ok(())
     }
 

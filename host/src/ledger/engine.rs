@@ -1,7 +1,7 @@
 //! The one place that knows which database it is.
 //!
 //! Everything else speaks the SQL that both understand, through sqlx's `Any` driver: `$1`
-//! parameters, TEXT and BIGINT, multi-row `INSERT … ON CONFLICT`, `RETURNING`.
+//! parameters, TEXT and BIGINT, `INSERT … ON CONFLICT`, `RETURNING`, `->>`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,9 +18,6 @@ use super::sql::get;
 
 /// Marks a SQLite file as a Scanhost store: `SHLG` in ASCII, shown by `file`.
 const APPLICATION_ID: i64 = 0x5348_4c47;
-
-/// Parameters in one statement: SQLite takes 32,766, PostgreSQL 65,535.
-const PARAMETERS_MAX: usize = 450;
 
 static SQLITE_MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     joined(
@@ -58,6 +55,26 @@ pub(super) enum Engine {
     Postgres,
 }
 
+/// A statement that writes many rows at once.
+///
+/// The rows travel as one JSON array of arrays: the statement stays the same however many there
+/// are, and SQLite, which looks parameters up one by one, has only one to look up.
+#[derive(Debug)]
+pub(super) struct Insert {
+    pub(super) table: &'static str,
+    /// In the order of a row's values.
+    pub(super) columns: &'static [Column],
+    /// What happens to rows that are there already; may be empty.
+    pub(super) on_conflict: &'static str,
+}
+
+/// A column of an [`Insert`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Column {
+    Text(&'static str),
+    Bigint(&'static str),
+}
+
 /// What a URL names.
 enum Location {
     Sqlite(StoreFile),
@@ -70,11 +87,6 @@ enum Schema {
     Fresh,
     At(i64),
     Foreign(String),
-}
-
-/// Rows of `columns` parameters each that go into one statement.
-pub(super) fn rows_max(columns: usize) -> usize {
-    PARAMETERS_MAX / columns
 }
 
 /// Opens the store at `url`; `now_ms` names the backup that precedes a migration.
@@ -440,6 +452,16 @@ impl fmt::Debug for WriterConnection {
     }
 }
 
+// === impl Column ===
+
+impl Column {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text(name) | Self::Bigint(name) => name,
+        }
+    }
+}
+
 // === impl Engine ===
 
 impl Engine {
@@ -451,6 +473,45 @@ impl Engine {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
             Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// `insert` with its rows as the parameter `$1`.
+    pub(super) fn insert(self, insert: &Insert) -> String {
+        let names: Vec<_> = insert.columns.iter().map(|column| column.name()).collect();
+        let values: Vec<_> = insert
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| match column {
+                Column::Text(_) => format!("value ->> {place}"),
+                Column::Bigint(_) => format!("CAST(value ->> {place} AS BIGINT)"),
+            })
+            .collect();
+        // `WHERE true` tells SQLite that `ON` begins no join.
+        format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {} WHERE true {}",
+            insert.table,
+            names.join(", "),
+            values.join(", "),
+            self.rows_of(1),
+            insert.on_conflict,
+        )
+    }
+
+    /// The elements of the JSON array in `$PARAMETER`, as the column `value`.
+    pub(super) fn rows_of(self, parameter: usize) -> String {
+        match self {
+            Self::Sqlite => format!("json_each(${parameter})"),
+            Self::Postgres => format!("json_array_elements(${parameter}::json) AS item (value)"),
+        }
+    }
+
+    /// The texts of the JSON array in `$PARAMETER`, for `IN`.
+    pub(super) fn texts_of(self, parameter: usize) -> String {
+        match self {
+            Self::Sqlite => format!("(SELECT value FROM json_each(${parameter}))"),
+            Self::Postgres => format!("(SELECT json_array_elements_text(${parameter}::json))"),
         }
     }
 

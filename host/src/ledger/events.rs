@@ -1,15 +1,15 @@
 //! The events that happened, in the order of their commits.
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::Ledger;
-use super::engine::rows_max;
+use super::engine::{Column, Insert};
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{bigint, get, list, rows, statement};
+use super::sql::{bigint, get, statement, texts};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, PassId};
 
@@ -56,6 +56,19 @@ struct AddEvents(Vec<NewEvent>);
 
 const TABLE: &str = "events";
 
+const INSERT: Insert = Insert {
+    table: TABLE,
+    columns: &[
+        Column::Bigint("id"),
+        Column::Text("type"),
+        Column::Text("chain"),
+        Column::Text("scan"),
+        Column::Text("data"),
+        Column::Bigint("at"),
+    ],
+    on_conflict: "",
+};
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -79,25 +92,19 @@ impl Ledger {
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, LedgerError> {
-        let chains = filter.chains.len();
-        let kinds = filter.kinds.len();
         let mut sql = "SELECT id, type, chain, scan, data, at FROM events WHERE id > $1".to_owned();
-        if chains > 0 {
-            sql.push_str(&format!(" AND chain IN ({})", list(2, chains)));
+        if !filter.chains.is_empty() {
+            sql.push_str(&format!(" AND chain IN {}", self.engine().texts_of(3)));
         }
-        if kinds > 0 {
-            sql.push_str(&format!(" AND type IN ({})", list(2 + chains, kinds)));
+        if !filter.kinds.is_empty() {
+            sql.push_str(&format!(" AND type IN {}", self.engine().texts_of(4)));
         }
-        sql.push_str(&format!(" ORDER BY id LIMIT ${}", 2 + chains + kinds));
-        let mut query = statement(sql).bind(after);
-        for chain in &filter.chains {
-            query = query.bind(chain.as_str());
-        }
-        for kind in &filter.kinds {
-            query = query.bind(kind.as_str());
-        }
-        query
+        sql.push_str(" ORDER BY id LIMIT $2");
+        statement(sql)
+            .bind(after)
             .bind(i64::from(limit))
+            .bind(texts(filter.chains.iter().map(ChainName::as_str)))
+            .bind(texts(&filter.kinds))
             .all(self.readers(), "read events")
             .await?
             .iter()
@@ -182,27 +189,20 @@ impl Txn<'_> {
         }
         let first = self.take_ids("event", events.len()).await?;
         let ids: Vec<i64> = (first..).take(events.len()).collect();
-        let numbered: Vec<_> = ids.iter().zip(events).collect();
-        for part in numbered.chunks(rows_max(6)) {
-            let sql = format!(
-                "INSERT INTO events (id, type, chain, scan, data, at) VALUES {}",
-                rows(part.len(), 6)
-            );
-            let mut query = statement(sql);
-            for (id, event) in part {
-                query = query
-                    .bind(**id)
-                    .bind(event.kind)
-                    .bind(event.chain.as_ref().map(|chain| chain.as_str().to_owned()))
-                    .bind(event.scan.as_ref().map(|scan| scan.as_str().to_owned()))
-                    .bind(event.data.to_string())
-                    .bind(self.now_ms);
-            }
-            query
-                .execute(&mut *self.conn)
-                .await
-                .map_err(LedgerError::database("write events"))?;
-        }
+        let rows = ids.iter().zip(events).map(|(id, event)| {
+            json!([
+                id,
+                event.kind,
+                event.chain,
+                event.scan,
+                event.data.to_string(),
+                self.now_ms,
+            ])
+        });
+        let rows = rows.collect();
+        self.insert(&INSERT, rows)
+            .await
+            .map_err(LedgerError::database("write events"))?;
         self.last_event = ids.last().copied().or(self.last_event);
         Ok(ids)
     }

@@ -9,12 +9,11 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::balances::{BalanceRow, CellName, get_height};
-use super::engine::rows_max;
 use super::error::LedgerError;
 use super::events::NewEvent;
 use super::holes::HoleRow;
 use super::readers::Read;
-use super::sql::{bigint, distinct, get, get_count, get_parsed, list, statement};
+use super::sql::{bigint, get, get_count, get_parsed, statement, texts};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, PassId};
 
@@ -124,14 +123,27 @@ pub struct PassRow {
 }
 
 /// How a pass ends.
-#[derive(Clone, Debug)]
-pub struct PassEnd {
-    /// Anything but [`PassStatus::Running`], which ends nothing.
-    pub status: PassStatus,
-    /// For people; `scan_error` carries it.
-    pub message: Option<String>,
-    /// Whether the next pass may go on here: true for a signal, false for an operator's cancel.
-    pub resumable: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassEnd {
+    /// Every cell has a reading or a final hole.
+    Complete,
+    /// Stopped from outside.
+    Cancelled {
+        /// For people; `scan_error` carries it.
+        message: String,
+        /// Whether the next pass may go on here: true for a signal, false for an operator's cancel.
+        resumable: bool,
+    },
+    /// No provider answered for too long.
+    GaveUp {
+        /// For people; `scan_error` carries it.
+        message: String,
+    },
+    /// A fault of ours.
+    Broken {
+        /// For people; `scan_error` carries it.
+        message: String,
+    },
 }
 
 /// What the store holds about a cell, for the output of one pass.
@@ -148,6 +160,9 @@ pub struct CellRow {
 }
 
 struct BeginPass(PassSpec);
+
+/// Ends the spot passes of a process that died; set passes are continued instead.
+pub(super) struct EndLeftSpots;
 
 struct EndPass {
     pass: PassId,
@@ -240,29 +255,22 @@ impl Ledger {
         chain: &ChainName,
         addresses: &[&str],
     ) -> Result<HashSet<CellName>, LedgerError> {
-        let mut done = HashSet::new();
-        let addresses = distinct(addresses.iter().copied());
-        for part in addresses.chunks(rows_max(2)) {
-            let sql = format!(
-                "SELECT address, asset FROM balances \
-                 WHERE pass_id = $1 AND chain = $2 AND address IN ({}) \
-                 UNION SELECT address, asset FROM holes \
-                 WHERE pass_id = $1 AND final = 1 AND address IN ({})",
-                list(3, part.len()),
-                list(3, part.len()),
-            );
-            let mut query = statement(sql).bind(pass.as_str()).bind(chain.as_str());
-            for address in part {
-                query = query.bind(*address);
-            }
-            let rows = query
-                .all(self.readers(), "read which cells are done")
-                .await?;
-            for row in &rows {
-                done.insert(CellName::from_row(row, "balances")?);
-            }
-        }
-        Ok(done)
+        let wanted = self.engine().texts_of(3);
+        let sql = format!(
+            "SELECT address, asset FROM balances \
+             WHERE pass_id = $1 AND chain = $2 AND address IN {wanted} \
+             UNION SELECT address, asset FROM holes \
+             WHERE pass_id = $1 AND final = 1 AND address IN {wanted}"
+        );
+        statement(sql)
+            .bind(pass.as_str())
+            .bind(chain.as_str())
+            .bind(texts(addresses))
+            .all(self.readers(), "read which cells are done")
+            .await?
+            .iter()
+            .map(|row| CellName::from_row(row, "balances"))
+            .collect()
     }
 
     /// What the store holds about every cell of these addresses (in canonical form) that it has
@@ -281,18 +289,15 @@ impl Ledger {
             return Err(LedgerError::NoPass { pass: pass.clone() });
         };
         let mut cells = std::collections::BTreeMap::<CellName, CellRow>::new();
-        let addresses = distinct(addresses.iter().copied());
-        for part in addresses.chunks(rows_max(1) / 2) {
-            // Holes first: a commit in between may turn a hole into a balance, never back.
-            for hole in self.holes_of(&pass.id, part).await? {
-                cells.insert(hole.cell.clone(), CellRow::of_hole(hole));
-            }
-            for balance in self.balances_of(&pass.chain, part).await? {
-                cells
-                    .entry(balance.cell.clone())
-                    .or_insert_with(|| CellRow::empty(balance.cell.clone()))
-                    .set_balance(balance, &pass);
-            }
+        // Holes first: a commit in between may turn a hole into a balance, never back.
+        for hole in self.holes_of(&pass.id, addresses).await? {
+            cells.insert(hole.cell.clone(), CellRow::of_hole(hole));
+        }
+        for balance in self.balances_of(&pass.chain, addresses).await? {
+            cells
+                .entry(balance.cell.clone())
+                .or_insert_with(|| CellRow::empty(balance.cell.clone()))
+                .set_balance(balance, &pass);
         }
         Ok(cells.into_values().collect())
     }
@@ -303,15 +308,13 @@ impl Ledger {
         addresses: &[&str],
     ) -> Result<Vec<BalanceRow>, LedgerError> {
         let sql = format!(
-            "SELECT {} FROM balances WHERE chain = $1 AND address IN ({})",
+            "SELECT {} FROM balances WHERE chain = $1 AND address IN {}",
             BalanceRow::COLUMNS,
-            list(2, addresses.len()),
+            self.engine().texts_of(2),
         );
-        let mut query = statement(sql).bind(chain.as_str());
-        for address in addresses {
-            query = query.bind(*address);
-        }
-        query
+        statement(sql)
+            .bind(chain.as_str())
+            .bind(texts(addresses))
             .all(self.readers(), "read balances")
             .await?
             .iter()
@@ -325,15 +328,13 @@ impl Ledger {
         addresses: &[&str],
     ) -> Result<Vec<HoleRow>, LedgerError> {
         let sql = format!(
-            "SELECT {} FROM holes WHERE pass_id = $1 AND address IN ({})",
+            "SELECT {} FROM holes WHERE pass_id = $1 AND address IN {}",
             HoleRow::COLUMNS,
-            list(2, addresses.len()),
+            self.engine().texts_of(2),
         );
-        let mut query = statement(sql).bind(pass.as_str());
-        for address in addresses {
-            query = query.bind(*address);
-        }
-        query
+        statement(sql)
+            .bind(pass.as_str())
+            .bind(texts(addresses))
             .all(self.readers(), "read holes")
             .await?
             .iter()
@@ -419,6 +420,30 @@ impl PassStatus {
     }
 }
 
+// === impl PassEnd ===
+
+impl PassEnd {
+    /// The status that a pass has after this end.
+    #[must_use]
+    pub fn status(&self) -> PassStatus {
+        match self {
+            Self::Complete => PassStatus::Complete,
+            Self::Cancelled { .. } => PassStatus::Cancelled,
+            Self::GaveUp { .. } => PassStatus::GaveUp,
+            Self::Broken { .. } => PassStatus::Broken,
+        }
+    }
+
+    fn message(&self) -> Option<&str> {
+        match self {
+            Self::Complete => None,
+            Self::Cancelled { message, .. }
+            | Self::GaveUp { message }
+            | Self::Broken { message } => Some(message),
+        }
+    }
+}
+
 // === impl PassRow ===
 
 impl PassRow {
@@ -449,9 +474,15 @@ impl PassRow {
 
     /// The pass as it would be if it ended so at `now_ms`.
     fn ended(mut self, end: &PassEnd, now_ms: i64) -> Self {
-        self.status = end.status;
-        self.message = end.message.clone();
-        self.resumable = end.resumable && end.status == PassStatus::Cancelled;
+        self.status = end.status();
+        self.message = end.message().map(str::to_owned);
+        self.resumable = matches!(
+            end,
+            PassEnd::Cancelled {
+                resumable: true,
+                ..
+            }
+        );
         self.updated_at = now_ms;
         self.ended_at = Some(now_ms);
         self
@@ -525,6 +556,29 @@ impl Write for BeginPass {
             }
             earlier => txn.insert_pass(&spec, earlier).await,
         }
+    }
+}
+
+// === impl EndLeftSpots ===
+
+#[async_trait]
+impl Write for EndLeftSpots {
+    type Output = ();
+
+    async fn apply(self, txn: &mut Txn<'_>) -> Result<(), LedgerError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM scan_state WHERE kind = 'spot' AND status = 'running'");
+        let left = statement(sql)
+            .fetch_all(&mut *txn.conn)
+            .await
+            .map_err(LedgerError::database("look for unfinished passes"))?;
+        let end = PassEnd::Broken {
+            message: "the process that ran it has died".to_owned(),
+        };
+        for row in &left {
+            txn.end_pass(PassRow::from_row(row)?, &end).await?;
+        }
+        Ok(())
     }
 }
 
@@ -604,10 +658,8 @@ impl Txn<'_> {
             .fetch_all(&mut *self.conn)
             .await
             .map_err(LedgerError::database("look for unfinished passes"))?;
-        let end = PassEnd {
-            status: PassStatus::Broken,
-            message: Some("superseded by a new pass".to_owned()),
-            resumable: false,
+        let end = PassEnd::Broken {
+            message: "superseded by a new pass".to_owned(),
         };
         for row in &left {
             let pass = PassRow::from_row(row)?;

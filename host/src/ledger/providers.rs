@@ -8,46 +8,13 @@ use super::error::LedgerError;
 use super::readers::Read;
 use super::sql::{bigint, get, get_count, get_parsed, statement};
 use super::writer::{Txn, Write};
+use crate::gate::{CircuitState, HealthStatus, ProviderType};
 use crate::model::{ChainName, ProviderName};
 
 const TABLE: &str = "provider_record";
 
 const COLUMNS: &str = "chain, provider_name, provider_type, status, consecutive_fails, \
     last_success, last_error, last_error_msg, circuit_state, updated_at, persisted";
-
-/// What a provider is used for; each use has a breaker of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ProviderType {
-    /// Reading balances.
-    #[default]
-    Scan,
-    /// Sending signed transactions.
-    Broadcast,
-}
-
-/// How a provider is, in the user's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HealthStatus {
-    /// Closed, and no failure since the last success.
-    #[default]
-    Healthy,
-    /// Closed with a failure, half-open, or made to wait for long.
-    Degraded,
-    /// Open, held, forced open or in quarantine.
-    Down,
-}
-
-/// The state of a breaker, in the user's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CircuitState {
-    /// Calls pass.
-    #[default]
-    Closed,
-    /// No call passes.
-    Open,
-    /// A probe passes.
-    HalfOpen,
-}
 
 /// Which provider of which chain, in which use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -351,71 +318,6 @@ impl Ledger {
     }
 }
 
-// === impl ProviderType ===
-
-impl ProviderType {
-    /// The word used in store and API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scan => "scan",
-            Self::Broadcast => "broadcast",
-        }
-    }
-
-    /// The type of a word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Scan, Self::Broadcast]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-    }
-}
-
-// === impl HealthStatus ===
-
-impl HealthStatus {
-    /// The word used in store and API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Degraded => "degraded",
-            Self::Down => "down",
-        }
-    }
-
-    /// The status of a word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Healthy, Self::Degraded, Self::Down]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-    }
-}
-
-// === impl CircuitState ===
-
-impl CircuitState {
-    /// The word used in store and API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-
-    /// The state of a word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Closed, Self::Open, Self::HalfOpen]
-            .into_iter()
-            .find(|state| state.as_str() == word)
-    }
-}
-
 // === impl ProviderKey ===
 
 impl ProviderKey {
@@ -436,12 +338,12 @@ impl ProviderRecord {
     pub fn new(key: ProviderKey, now_ms: i64) -> Self {
         Self {
             key,
-            status: HealthStatus::default(),
+            status: HealthStatus::Healthy,
             consecutive_fails: 0,
             last_success: None,
             last_error: None,
             last_error_msg: None,
-            circuit_state: CircuitState::default(),
+            circuit_state: CircuitState::Closed,
             updated_at: now_ms,
             persisted: None,
         }

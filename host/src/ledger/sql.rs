@@ -1,43 +1,24 @@
-//! Small helpers for statements whose length depends on the data.
+//! Small helpers for statements and rows.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::hash::Hash;
 
+use serde_json::Value;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, ColumnIndex, Decode, Row, Type};
 
 use super::error::LedgerError;
 
-/// `$FIRST, …` for `count` parameters.
-pub(super) fn list(first: usize, count: usize) -> String {
-    let mut text = String::with_capacity(count * 7);
-    for parameter in first..first + count {
-        if parameter > first {
-            text.push_str(", ");
-        }
-        // Infallible: a String takes everything.
-        let _ = write!(text, "${parameter}");
-    }
-    text
+/// Texts as the JSON array that [`Engine::texts_of`](super::engine::Engine::texts_of) takes apart.
+pub(super) fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let texts = texts.into_iter().map(|text| Value::from(text.as_ref()));
+    Value::Array(texts.collect()).to_string()
 }
 
-/// `($1, $2), ($3, $4)` for `rows` rows of `columns` parameters.
-pub(super) fn rows(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 8);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        text.push_str(&list(row * columns + 1, columns));
-        text.push(')');
-    }
-    text
-}
-
-/// A statement put together from constants and parameter lists, never from data.
+/// A statement put together from constants, never from data.
 pub(super) fn statement<'q>(sql: String) -> Query<'q, Any, AnyArguments> {
-    // Their lengths vary: keeping each one prepared would only fill the cache.
-    sqlx::query(AssertSqlSafe(sql)).persistent(false)
+    sqlx::query(AssertSqlSafe(sql))
 }
 
 /// The items without repeats, in the order of their first appearance.
@@ -95,15 +76,4 @@ pub(super) fn get_parsed<T>(
 /// A count as the store's BIGINT.
 pub(super) fn bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_numbered_through_all_rows() {
-        assert_eq!(rows(2, 3), "($1, $2, $3), ($4, $5, $6)");
-        assert_eq!(list(4, 2), "$4, $5");
-    }
 }

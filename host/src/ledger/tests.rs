@@ -188,14 +188,6 @@ fn readings(pass: &PassId, readings: Vec<KnownReading>) -> ChunkCommit {
     }
 }
 
-fn complete() -> PassEnd {
-    PassEnd {
-        status: PassStatus::Complete,
-        message: None,
-        resumable: false,
-    }
-}
-
 fn amount(text: &str) -> Amount {
     text.parse().unwrap()
 }

@@ -5,12 +5,14 @@
 //! commit, so what was acknowledged is on disk.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::engine::{Engine, WriterConnection};
+use super::engine::{Engine, Insert, WriterConnection};
 use super::error::LedgerError;
 use super::file::StoreLock;
+use super::sql::statement;
 use crate::clock::SharedClock;
 
 /// Pieces of work that wait before callers are held back.
@@ -32,6 +34,8 @@ pub(super) trait Write: Send + 'static {
 /// The transaction that a piece of work writes in.
 #[derive(Debug)]
 pub(super) struct Txn<'c> {
+    /// Which database it is.
+    pub(super) engine: Engine,
     /// The connection, inside the transaction.
     pub(super) conn: &'c mut AnyConnection,
     /// The wall clock when this piece began, in milliseconds since 1970.
@@ -75,6 +79,22 @@ struct WriterTask {
     newest_event: watch::Sender<i64>,
     /// Given back after the last connection is closed.
     lock: Option<StoreLock>,
+}
+
+// === impl Txn ===
+
+impl Txn<'_> {
+    /// Writes rows, each an array of its columns' values; how many were written.
+    pub(super) async fn insert(&mut self, insert: &Insert, rows: Vec<Value>) -> sqlx::Result<u64> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let done = statement(self.engine.insert(insert))
+            .bind(Value::Array(rows).to_string())
+            .execute(&mut *self.conn)
+            .await?;
+        Ok(done.rows_affected())
+    }
 }
 
 // === impl Writer ===
@@ -209,6 +229,7 @@ impl WriterTask {
         for job in group {
             let mut savepoint = transaction.begin().await?;
             let mut txn = Txn {
+                engine: self.engine,
                 conn: &mut savepoint,
                 now_ms: self.clock.unix_ms(),
                 last_event: None,

@@ -100,7 +100,7 @@ async fn the_last_good_value_stays_when_a_hole_is_committed() {
         .await
         .unwrap();
     ledger
-        .end_pass(&first.id, complete(), Vec::new())
+        .end_pass(&first.id, PassEnd::Complete, Vec::new())
         .await
         .unwrap();
 
@@ -365,6 +365,42 @@ async fn event_ids_grow_in_commit_order_under_concurrent_commits() {
     assert_eq!(ids, expected, "ids have gaps, doubles or a wrong order");
     let pass = ledger.pass(&pass.id).await.unwrap().unwrap();
     assert_eq!(pass.counters.known, (WRITERS * CHUNKS) as u64);
+}
+
+#[tokio::test]
+async fn events_are_found_by_chain_and_name() {
+    let store = Store::new();
+    let ledger = store.open().await;
+    let event = |kind, chain: Option<&str>| NewEvent {
+        kind,
+        chain: chain.map(ChainName::from),
+        scan: None,
+        data: json!({}),
+    };
+    let ids = ledger
+        .add_events(vec![
+            event("provider_state", Some("bsc")),
+            event("tx_state", Some("bsc")),
+            event("provider_state", Some("btc")),
+            event("provider_state", None),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(ids, [1, 2, 3, 4]);
+    assert_eq!(ledger.oldest_event().await.unwrap(), Some(1));
+    assert_eq!(*ledger.newest_event().borrow(), 4);
+    let found = async |chains: &[&str], kinds: &[&str], after| {
+        let filter = EventFilter {
+            chains: chains.iter().copied().map(ChainName::from).collect(),
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        };
+        let events = ledger.events_after(after, &filter, 10).await.unwrap();
+        events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[], &[], 2).await, [3, 4]);
+    assert_eq!(found(&["bsc"], &[], 0).await, [1, 2]);
+    assert_eq!(found(&[], &["provider_state"], 0).await, [1, 3, 4]);
+    assert_eq!(found(&["bsc", "btc"], &["provider_state"], 1).await, [3]);
 }
 
 #[tokio::test]

@@ -261,6 +261,7 @@ async fn close_finishes_what_was_handed_in_and_refuses_the_rest() {
             Err(error) => assert!(matches!(error, LedgerError::Closed), "{error}"),
         }
     }
+    assert!(committed > 0, "nothing was handed in before the close");
     let late = ledger.commit(chunk(&pass.id)).await.unwrap_err();
     assert!(matches!(late, LedgerError::Closed), "{late}");
     drop(ledger);

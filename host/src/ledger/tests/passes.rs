@@ -124,13 +124,13 @@ async fn a_pass_ends_once_with_its_totals() {
     seed(&ledger, &pass).await;
     store.clock.advance(Duration::from_millis(1_500));
     let row = ledger
-        .end_pass(&pass.id, complete(), Vec::new())
+        .end_pass(&pass.id, PassEnd::Complete, Vec::new())
         .await
         .unwrap();
     assert_eq!(row.status, PassStatus::Complete);
     assert_eq!(row.ended_at, Some(START_MS + 1_500));
     let error = ledger
-        .end_pass(&pass.id, complete(), Vec::new())
+        .end_pass(&pass.id, PassEnd::Complete, Vec::new())
         .await
         .unwrap_err();
     assert!(matches!(error, LedgerError::PassEnded { .. }), "{error}");
@@ -165,9 +165,8 @@ async fn a_pass_cancelled_by_a_signal_goes_on_under_a_new_id() {
         let ledger = store.open().await;
         let first = ledger.begin_pass(set_pass("a")).await.unwrap();
         seed(&ledger, &first).await;
-        let end = PassEnd {
-            status: PassStatus::Cancelled,
-            message: Some("interrupted".to_owned()),
+        let end = PassEnd::Cancelled {
+            message: "interrupted".to_owned(),
             resumable,
         };
         ledger.end_pass(&first.id, end, Vec::new()).await.unwrap();
@@ -199,9 +198,8 @@ async fn a_cancelled_pass_does_not_come_back_after_a_newer_one() {
     let store = Store::new();
     let ledger = store.open().await;
     let first = ledger.begin_pass(set_pass("a")).await.unwrap();
-    let end = PassEnd {
-        status: PassStatus::Cancelled,
-        message: None,
+    let end = PassEnd::Cancelled {
+        message: "interrupted".to_owned(),
         resumable: true,
     };
     ledger.end_pass(&first.id, end, Vec::new()).await.unwrap();
@@ -211,7 +209,7 @@ async fn a_cancelled_pass_does_not_come_back_after_a_newer_one() {
     };
     let second = ledger.begin_pass(fresh).await.unwrap();
     ledger
-        .end_pass(&second.id, complete(), Vec::new())
+        .end_pass(&second.id, PassEnd::Complete, Vec::new())
         .await
         .unwrap();
     let third = ledger.begin_pass(set_pass("a")).await.unwrap();
@@ -224,4 +222,25 @@ async fn a_cancelled_pass_does_not_come_back_after_a_newer_one() {
         .map(|pass| pass.id)
         .collect();
     assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn a_spot_pass_of_a_dead_process_ends_when_the_store_is_opened() {
+    let store = Store::new();
+    let ledger = store.open().await;
+    let set = ledger.begin_pass(set_pass("a")).await.unwrap();
+    let spot = PassSpec {
+        kind: PassKind::Spot,
+        ..set_pass("a")
+    };
+    let spot = ledger.begin_pass(spot).await.unwrap();
+    ledger.close().await;
+    let ledger = store.open().await;
+    let status = async |id| ledger.pass(id).await.unwrap().unwrap().status;
+    assert_eq!(status(&spot.id).await, PassStatus::Broken);
+    assert_eq!(status(&set.id).await, PassStatus::Running);
+    assert_eq!(
+        kinds(&ledger).await,
+        ["scan_started", "scan_started", "scan_error"]
+    );
 }

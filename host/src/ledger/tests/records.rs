@@ -1,5 +1,6 @@
 //! Providers, usage, learned limits, address sets.
 
+use crate::gate::{CircuitState, HealthStatus, ProviderType};
 use sqlx::Row;
 
 use super::super::readers::Read as _;
