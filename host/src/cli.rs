@@ -1,1 +1,153 @@
-//! To be written.
+//! The command line: results on standard output, everything else on standard error.
+//!
+//! Exit codes (design 10): 0 all asked cells known; 1 the run itself broke; 2 wrong usage or
+//! configuration; 3 some cells are unknown.
+
+mod addresses;
+mod balances;
+mod config;
+mod context;
+mod doctor;
+mod health;
+mod init;
+mod output;
+mod plugins;
+mod rows;
+mod scan;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::Context;
+
+/// Balances of many addresses on many chains, over provider plugins.
+#[derive(Debug, Parser)]
+#[command(name = "scanhost", version, about, max_term_width = 100)]
+struct Cli {
+    /// Configuration file [default: $SCANHOST_CONFIG, else scanhost.toml]
+    #[arg(long, global = true, value_name = "F")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read balances now and print them
+    Scan(scan::Args),
+    /// Print what the store holds
+    Balances(balances::Args),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// List, look at and verify plugins
+    #[command(subcommand)]
+    Plugins(plugins::Command),
+    /// How each provider fares
+    Health(health::Args),
+    /// Import and list address sets
+    #[command(subcommand)]
+    Addresses(addresses::Command),
+    /// Write a commented scanhost.toml and sample lists
+    Init(init::Args),
+    /// Ask every provider: chain, height, one balance, key
+    Doctor(doctor::Args),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Everything that was asked is known.
+    Done,
+    /// Some of it is unknown.
+    Unknown,
+}
+
+/// Why a command did not work.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    /// The user can mend it: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The run broke: exit code 1.
+    #[error("{0}")]
+    Broken(String),
+    /// Nobody reads our output any more.
+    #[error("the output was closed")]
+    OutputClosed,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            context::complain(&format!("failed to start: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(run(cli));
+    // A plugin that hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Unknown) => ExitCode::from(3),
+        Err(CliError::OutputClosed) => ExitCode::from(1),
+        Err(CliError::Broken(message)) => {
+            context::complain(&message);
+            ExitCode::from(1)
+        }
+        Err(CliError::Usage(message)) => {
+            context::complain(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit, CliError> {
+    let context = Context::new(cli.config);
+    match cli.command {
+        Command::Scan(args) => scan::run(args, &context).await,
+        Command::Balances(args) => balances::run(args, &context).await,
+        Command::Config(command) => config::run(&command, &context),
+        Command::Plugins(command) => plugins::run(command, &context).await,
+        Command::Health(args) => health::run(args, &context).await,
+        Command::Addresses(command) => addresses::run(command, &context).await,
+        Command::Init(args) => init::run(&args),
+        Command::Doctor(args) => doctor::run(args, &context).await,
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Broken(format!("failed to write the output: {error}")),
+        }
+    }
+}
+
+impl From<crate::ledger::LedgerError> for CliError {
+    fn from(error: crate::ledger::LedgerError) -> Self {
+        Self::Broken(context::with_causes(&error))
+    }
+}
+
+impl From<crate::scan::ScanError> for CliError {
+    fn from(error: crate::scan::ScanError) -> Self {
+        Self::Broken(context::with_causes(&error))
+    }
+}
+
+impl From<csv::Error> for CliError {
+    fn from(error: csv::Error) -> Self {
+        std::io::Error::from(error).into()
+    }
+}

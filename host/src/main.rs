@@ -1,2 +1,7 @@
 //! The `scanhost` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    scanhost::cli::main()
+}

@@ -1,1 +1,133 @@
-//! To be written.
+//! The providers of a chain in the operator's order, and who may take work now.
+
+pub mod assemble;
+pub mod record;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::gate::{Gate, Why};
+use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
+use crate::plugin::{Backend, Caps};
+
+/// The most providers that a pool may have: one bit each in a cell's record of who was asked.
+pub const POOL_MAX: usize = 64;
+
+/// The providers of one chain.
+#[derive(Debug)]
+pub struct Pool {
+    /// The chain.
+    pub chain: ChainName,
+    /// Usable providers in the operator's order; may be empty.
+    pub members: Vec<Arc<Member>>,
+    /// Providers of the order that could not be loaded, and why.
+    pub unusable: Vec<ProviderError>,
+    /// A provider that must wait longer is passed over.
+    pub spill_after: Duration,
+    /// What the chain is expected to say of itself; `None` is not checked.
+    pub identity: Option<String>,
+    /// The longest that any breaker of the pool stays open.
+    pub cooldown_longest: Duration,
+}
+
+/// One provider of a pool.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name in the configuration.
+    pub name: ProviderName,
+    /// Its code.
+    pub backend: Arc<dyn Backend>,
+    /// Its gate.
+    pub gate: Gate,
+    /// For one HTTP request.
+    pub timeout: Duration,
+    /// Calls at once.
+    pub connections: usize,
+    /// Cells of a call that the provider was found to take; `usize::MAX` until one was refused.
+    pub cells_learned: AtomicUsize,
+}
+
+impl Pool {
+    /// Whether any provider could read such an asset.
+    #[must_use]
+    pub fn can_read(&self, native: bool) -> bool {
+        self.members.iter().any(|member| member.can_read(native))
+    }
+
+    /// How settled the amounts are when the configuration does not say: the first provider's word.
+    #[must_use]
+    pub fn commitment_default(&self) -> Commitment {
+        let first = self.members.first();
+        first.map_or(Commitment::Finalized, |member| {
+            member.caps().commitment_default
+        })
+    }
+}
+
+impl Member {
+    /// What it can do.
+    #[must_use]
+    pub fn caps(&self) -> Caps {
+        self.backend.caps()
+    }
+
+    /// Whether it reads such an asset.
+    #[must_use]
+    pub fn can_read(&self, native: bool) -> bool {
+        let caps = self.caps();
+        if native { caps.native } else { caps.tokens }
+    }
+
+    /// Most cells of its next call.
+    #[must_use]
+    pub fn cells_max(&self) -> usize {
+        self.caps()
+            .cells_max
+            .min(self.cells_learned.load(Ordering::Relaxed))
+            .max(1)
+    }
+
+    /// Remembers that a call of `cells` was too large.
+    pub fn learn_too_large(&self, cells: usize) {
+        self.cells_learned
+            .fetch_min((cells / 2).max(1), Ordering::Relaxed);
+    }
+
+    /// How long a call of that many requests may take: each request has the provider's timeout,
+    /// and one more is for what a plugin asks besides (decimals, a fallback).
+    #[must_use]
+    pub fn deadline(&self, requests: u32) -> Duration {
+        self.timeout
+            .saturating_mul(requests.max(1).saturating_add(1))
+    }
+
+    /// Why its gate lets no work through, as a provider's word in a hole; `None` while it does.
+    #[must_use]
+    pub fn shut_reason(&self) -> Option<ProviderError> {
+        let snapshot = self.gate.snapshot();
+        let why = snapshot.why?;
+        let class = match why {
+            Why::HeldWrongChain => Class::WrongChain,
+            Why::HeldUnauthorized => Class::Unauthorized,
+            Why::HeldQuota => Class::Quota,
+            Why::Quarantined => Class::PluginFault,
+            Why::RetryAfter => Class::RateLimited,
+            Why::CircuitOpen | Why::HalfOpenBusy | Why::ForcedOpen | Why::IdentityPending => {
+                Class::CircuitOpen
+            }
+        };
+        let held = snapshot.hold.map(|hold| hold.message);
+        let last = held.or(snapshot.history.last_error_msg);
+        let message = match last {
+            Some(last) => format!("{why}; last: {last}"),
+            None => why.to_string(),
+        };
+        Some(ProviderError {
+            provider: self.name.clone(),
+            class,
+            message,
+            http_status: None,
+        })
+    }
+}

@@ -1,1 +1,26 @@
-//! To be written.
+//! A scan: address list in, every cell settled, report out.
+//!
+//! In the order of the data: [`list`] reads and judges addresses, [`plan`] makes cells of them,
+//! [`queue`] cuts chunks, [`call`] takes a chunk through a provider, [`reconcile`] matches answers
+//! to cells, [`engine`] drives it all and commits, [`report`] tells the result from the ledger.
+
+pub mod call;
+pub mod engine;
+pub mod list;
+pub mod plan;
+pub mod queue;
+pub mod reconcile;
+pub mod report;
+
+use crate::ledger::LedgerError;
+
+/// A scan that could not go on; what was committed stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The store.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The list, or its copy.
+    #[error("failed to read the address list")]
+    List(#[source] std::io::Error),
+}

@@ -20,15 +20,16 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads the folders in order; no code of any plugin runs. `pins` by plugin name.
+    /// Reads the folders in order; no code of any plugin runs. `pin` tells the only hash that a
+    /// plugin's file may have.
     #[must_use]
-    pub fn scan(folders: &[PathBuf], pins: &BTreeMap<PluginName, String>) -> Self {
+    pub fn scan(folders: &[PathBuf], pin: &dyn Fn(&PluginName) -> Option<String>) -> Self {
         let mut catalog = Self {
             folders: folders.to_vec(),
             ..Self::default()
         };
         for folder in folders {
-            catalog.scan_folder(folder, pins);
+            catalog.scan_folder(folder, pin);
         }
         catalog
     }
@@ -42,6 +43,14 @@ impl Catalog {
     /// All plugins, by name.
     pub fn iter(&self) -> impl Iterator<Item = &PluginFile> {
         self.found.values()
+    }
+
+    /// The refused file that is probably the plugin of that name, by its file name.
+    #[must_use]
+    pub fn refused_as(&self, name: &PluginName) -> Option<&PluginError> {
+        self.refused
+            .iter()
+            .find(|error| likely_named(&error.path, name))
     }
 
     /// A sentence for a name that is not there: what is, where was looked, what is close.
@@ -74,7 +83,7 @@ impl Catalog {
         format!("unknown plugin `{name}` (looked in {folders}){hint}")
     }
 
-    fn scan_folder(&mut self, folder: &Path, pins: &BTreeMap<PluginName, String>) {
+    fn scan_folder(&mut self, folder: &Path, pin: &dyn Fn(&PluginName) -> Option<String>) {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -92,8 +101,9 @@ impl Catalog {
         let mut here: BTreeMap<PluginName, PluginFile> = BTreeMap::new();
         for path in paths {
             let file = PluginFile::read(&path).and_then(|file| {
-                let pin = pins.get(&file.manifest.name);
-                pin.map_or(Ok(()), |pin| file.check_pin(pin)).map(|()| file)
+                let pin = pin(&file.manifest.name);
+                pin.map_or(Ok(()), |pin| file.check_pin(&pin))
+                    .map(|()| file)
             });
             let file = match file {
                 Ok(file) => file,

@@ -1,0 +1,165 @@
+//! What every command starts from: configuration, log, clock, store.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+
+use super::CliError;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{self, Chain, Config, Env, Finding, Loaded, LogFormat, StoreUrl};
+use crate::ledger::Ledger;
+use crate::model::ProviderName;
+use crate::plugin::Catalog;
+use crate::pool::assemble;
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub(super) struct Context {
+    file: Option<PathBuf>,
+    pub(super) env: Env,
+    pub(super) clock: SharedClock,
+}
+
+impl Context {
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            env: Env::of_process(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The configuration; its warnings go to standard error, and the log starts as it says.
+    pub(super) fn load(&self) -> Result<Loaded, CliError> {
+        let loaded = config::load(self.file.as_deref(), &self.env)
+            .map_err(|errors| CliError::Usage(errors.to_string()))?;
+        start_log(&loaded.config);
+        warn(&loaded.warnings);
+        Ok(loaded)
+    }
+
+    /// The plugin folders, held against the configuration.
+    pub(super) fn catalog(&self, config: &Config) -> Result<Catalog, CliError> {
+        let catalog = assemble::catalog(config, &executable_dir());
+        let findings = assemble::check(config, &catalog);
+        warn(&findings.warnings);
+        match config::ConfigErrors::of(findings.errors) {
+            Some(errors) => Err(CliError::Usage(errors.to_string())),
+            None => Ok(catalog),
+        }
+    }
+
+    /// The store, for work.
+    pub(super) async fn ledger(&self, config: &Config) -> Result<Ledger, CliError> {
+        Ok(Ledger::open(&store_url(config), self.clock.clone()).await?)
+    }
+
+    /// The store, for looking.
+    pub(super) async fn ledger_read_only(&self, config: &Config) -> Result<Ledger, CliError> {
+        Ok(Ledger::open_read_only(&store_url(config), self.clock.clone()).await?)
+    }
+
+    /// Where private copies of plugins are kept: beside the SQLite file, else with the user's
+    /// state.
+    pub(super) fn copies(&self, config: &Config) -> PathBuf {
+        if let StoreUrl::Sqlite(file) = &config.store.url {
+            let mut name = file.file_name().unwrap_or_default().to_owned();
+            name.push(".plugins");
+            return file.with_file_name(name);
+        }
+        let state = self.env.get("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || {
+            self.env
+                .get("HOME")
+                .map(|home| Path::new(home).join(".local/state"))
+        };
+        let state = state.or_else(home).unwrap_or_else(std::env::temp_dir);
+        state.join("scanhost").join("plugins")
+    }
+}
+
+/// The chains that a command is about: those that are named, else all.
+pub(super) fn chains<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c Chain>, CliError> {
+    if names.is_empty() {
+        return Ok(config.chains.values().collect());
+    }
+    let mut chains: Vec<&Chain> = Vec::new();
+    for name in names {
+        let chain = config
+            .chain(name)
+            .map_err(|error| CliError::Usage(error.to_string()))?;
+        if !chains.iter().any(|known| known.name == chain.name) {
+            chains.push(chain);
+        }
+    }
+    Ok(chains)
+}
+
+/// The name of a provider that is in the configuration.
+pub(super) fn provider(config: &Config, name: &str) -> Result<ProviderName, CliError> {
+    let provider = config
+        .provider(name)
+        .map_err(|error| CliError::Usage(error.to_string()))?;
+    Ok(provider.name.clone())
+}
+
+/// The folder that the running program lies in.
+pub(super) fn executable_dir() -> PathBuf {
+    let path = std::env::current_exe().ok();
+    let folder = path.as_deref().and_then(Path::parent);
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Says why the command failed, on standard error.
+pub(super) fn complain(message: &str) {
+    say(&format!("scanhost: {message}"));
+}
+
+/// One line on standard error. If that is closed, there is nobody to tell.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn store_url(config: &Config) -> String {
+    match &config.store.url {
+        StoreUrl::Sqlite(file) => format!("sqlite://{}", file.display()),
+        StoreUrl::Postgres(url) => url.expose().to_owned(),
+    }
+}
+
+fn warn(findings: &[Finding]) {
+    for finding in findings {
+        say(&format!("warning: {finding}"));
+    }
+}
+
+/// An error with its causes on one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn start_log(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second start (tests run commands in one process) keeps the first.
+    let _ = match config.log.format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.compact().with_target(false).try_init(),
+    };
+}

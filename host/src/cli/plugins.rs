@@ -1,0 +1,14 @@
+//! To be written.
+
+use super::context::Context;
+use super::{CliError, Exit};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// To be written
+    List,
+}
+
+pub(super) async fn run(_command: Command, _context: &Context) -> Result<Exit, CliError> {
+    Err(CliError::Broken("not written yet".to_owned()))
+}

@@ -1,0 +1,501 @@
+//! `scanhost scan`: read balances now and print them.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::context::{self, Context, say};
+use super::output::{self, Format, Out};
+use super::rows::RowPrinter;
+use super::{CliError, Exit};
+use crate::config::{Chain, Config, parse_duration};
+use crate::ledger::{Ledger, PassEnd, PassKind, PassSpec};
+use crate::model::{Asset, PassId, Reason};
+use crate::pool::assemble::Assembler;
+use crate::pool::record::Recorder;
+use crate::pool::{Member, Pool};
+use crate::scan::engine::{Ending, Engine, Patience, Progress};
+use crate::scan::list::{AddressList, ListError, ListReader, Remark};
+use crate::scan::plan::Plan;
+use crate::scan::report::{Report, Row};
+
+/// An unfinished pass younger than this is continued.
+const RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// Remarks about single lines that are printed; the rest is counted.
+const REMARKS_MAX: u64 = 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Chains to scan [default: all]
+    #[arg(long = "chain", value_name = "C")]
+    chains: Vec<String>,
+    /// Address lists to scan instead of the configured sets; `-` is standard input
+    #[arg(long, value_name = "[CHAIN=]FILE")]
+    addresses: Vec<String>,
+    /// Assets to read, by symbol [default: all of the chain]
+    #[arg(long = "asset", value_name = "SYM")]
+    assets: Vec<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write the result to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Start over instead of continuing an unfinished scan
+    #[arg(long)]
+    fresh: bool,
+    /// How long to go on without an answer: 90s, 10m
+    #[arg(long, value_name = "D", value_parser = duration)]
+    budget: Option<Duration>,
+    /// Ask this provider only
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Print every cell in the table, also zero balances
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    let loaded = context.load()?;
+    let config = &loaded.config;
+    let catalog = context.catalog(config)?;
+    let jobs = jobs(config, &args)?;
+    let only = args
+        .provider
+        .as_deref()
+        .map(|name| context::provider(config, name))
+        .transpose()?;
+    let mut out = output::open(args.output.as_deref())?;
+    let ledger = context.ledger(config).await?;
+    let mut assembler = Assembler::new(
+        config,
+        &catalog,
+        context.copies(config),
+        Some(&ledger),
+        context.clock.clone(),
+        tokio::runtime::Handle::current(),
+    );
+    let cancel = cancel_on_signal();
+    let mut scans = Vec::new();
+    for job in jobs {
+        let pool = assembler.pool(job.chain, only.as_ref()).await?;
+        let list = read_list(&job, &pool).await?;
+        scans.push(Scan {
+            chain: job.chain,
+            assets: job.assets,
+            list,
+            pool,
+            patience: patience(job.chain, args.budget),
+            fresh: args.fresh,
+            ledger: &ledger,
+            context,
+            cancel: cancel.clone(),
+        });
+    }
+    let bar = progress_bar(&scans);
+    let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
+    bar.finish_and_clear();
+    let mut exit = Exit::Done;
+    let mut printer = RowPrinter::new(args.format, args.all);
+    for (scan, finished) in scans.iter().zip(finished) {
+        let finished = finished?;
+        if print(scan, &finished, &mut printer, &mut out).await? == Exit::Unknown {
+            exit = Exit::Unknown;
+        }
+    }
+    printer.finish(&mut out)?;
+    out.flush()?;
+    ledger.close().await;
+    if cancel.is_cancelled() {
+        return Err(CliError::Broken(
+            "interrupted; the same command within an hour goes on where this one stopped".into(),
+        ));
+    }
+    Ok(exit)
+}
+
+/// One chain to scan.
+struct Job<'c> {
+    chain: &'c Chain,
+    assets: Vec<Asset>,
+    source: Source,
+}
+
+/// Where addresses come from.
+enum Source {
+    Files(Vec<PathBuf>),
+    /// The configured sets.
+    Sets,
+}
+
+struct Scan<'a> {
+    chain: &'a Chain,
+    assets: Vec<Asset>,
+    list: AddressList,
+    pool: Pool,
+    patience: Patience,
+    fresh: bool,
+    ledger: &'a Ledger,
+    context: &'a Context,
+    cancel: CancellationToken,
+}
+
+struct Finished {
+    pass: PassId,
+    rest: Reason,
+}
+
+impl Scan<'_> {
+    fn cells(&self) -> u64 {
+        self.list.valid.saturating_mul(self.assets.len() as u64)
+    }
+
+    async fn run(&self, bar: &ProgressBar) -> Result<Finished, CliError> {
+        let name = &self.chain.name;
+        let spec = PassSpec {
+            chain: name.clone(),
+            kind: PassKind::Set,
+            fingerprint: self.fingerprint(),
+            cells: self.cells(),
+            resume_within: (!self.fresh).then_some(RESUME_WITHIN),
+        };
+        let pass = self.ledger.begin_pass(spec).await?;
+        if pass.resumed {
+            say(&format!("{name}: continuing the scan that was interrupted"));
+        }
+        let progress = Arc::new(Progress::default());
+        let done_before = pass.counters.known;
+        progress.settled.store(done_before, Ordering::Relaxed);
+        let commitment = self
+            .chain
+            .commitment
+            .unwrap_or_else(|| self.pool.commitment_default());
+        let engine = Engine {
+            chain: name,
+            pool: &self.pool,
+            assets: self.assets.clone(),
+            commitment,
+            ledger: self.ledger,
+            patience: self.patience,
+            clock: self.context.clock.clone(),
+            cancel: self.cancel.clone(),
+            progress: progress.clone(),
+        };
+        let recorder = Recorder::new(&self.pool, self.ledger, &self.context.clock);
+        let watch = watch(name.as_str(), &self.pool, &progress, bar);
+        let plan = Plan::new(&self.list, &self.assets, name, &pass, self.ledger)?;
+        let outcome = tokio::select! {
+            outcome = engine.run(&pass, plan) => outcome,
+            () = recorder.run() => unreachable!("it records until it is dropped"),
+            () = watch => unreachable!("it watches until it is dropped"),
+        };
+        recorder.save().await?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.broken(&pass.id, error).await),
+        };
+        let end = match &outcome.ending {
+            Ending::Complete => PassEnd::Complete,
+            Ending::GaveUp { message } => PassEnd::GaveUp {
+                message: message.clone(),
+            },
+            Ending::Cancelled => PassEnd::Cancelled {
+                message: "interrupted".to_owned(),
+                resumable: true,
+            },
+        };
+        self.ledger.end_pass(&pass.id, end, Vec::new()).await?;
+        Ok(Finished {
+            pass: pass.id,
+            rest: outcome.rest,
+        })
+    }
+
+    /// Ends the pass as broken; whatever cannot be written any more is told by the error itself.
+    async fn broken(&self, pass: &PassId, error: crate::scan::ScanError) -> CliError {
+        let error = CliError::from(error);
+        let end = PassEnd::Broken {
+            message: error.to_string(),
+        };
+        if let Err(second) = self.ledger.end_pass(pass, end, Vec::new()).await {
+            tracing::debug!(%second, "the broken pass could not be ended");
+        }
+        error
+    }
+
+    /// Passes with the same fingerprint ask for the same cells and mean the same by the answers.
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let parts = [self.chain.fingerprint(), self.list.digest.clone()];
+        let assets = self.assets.iter().map(|asset| asset.key().to_owned());
+        for part in parts.into_iter().chain(assets) {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+async fn print(
+    scan: &Scan<'_>,
+    finished: &Finished,
+    printer: &mut RowPrinter,
+    out: &mut Out,
+) -> Result<Exit, CliError> {
+    let report = Report {
+        chain: &scan.chain.name,
+        pass: Some(finished.pass.clone()),
+        assets: &scan.assets,
+        rest: &finished.rest,
+        ledger: scan.ledger,
+    };
+    let mut unknown = 0_u64;
+    let mut tell = |row: Row| -> Result<(), CliError> {
+        unknown += u64::from(matches!(row, Row::Unknown { .. }));
+        printer.row(out, &row)
+    };
+    report.tell(&scan.list, &mut tell).await?;
+    let name = &scan.chain.name;
+    let AddressList {
+        valid,
+        invalid,
+        doubled,
+        ..
+    } = &scan.list;
+    let cells = scan.cells();
+    let left_out = match (invalid, doubled) {
+        (0, 0) => String::new(),
+        (invalid, doubled) => format!("; {invalid} invalid lines, {doubled} doubled addresses"),
+    };
+    say(&format!(
+        "{name}: {valid} addresses, {cells} cells: {} known, {unknown} unknown{left_out}",
+        cells - unknown
+    ));
+    Ok(if unknown > 0 {
+        Exit::Unknown
+    } else {
+        Exit::Done
+    })
+}
+
+fn jobs<'c>(config: &'c Config, args: &Args) -> Result<Vec<Job<'c>>, CliError> {
+    let chains = context::chains(config, &args.chains)?;
+    let mut files = files_by_chain(config, &chains, &args.addresses)?;
+    let mut jobs = Vec::new();
+    for chain in chains {
+        let source = match files.remove(chain.name.as_str()) {
+            Some(files) => Source::Files(files),
+            None if args.addresses.is_empty() => Source::Sets,
+            None => continue,
+        };
+        jobs.push(Job {
+            chain,
+            assets: assets(chain, &args.assets),
+            source,
+        });
+    }
+    for symbol in &args.assets {
+        if jobs.iter().all(|job| job.chain.asset(symbol).is_none()) {
+            let known = jobs.iter().flat_map(|job| &job.chain.assets);
+            let known = known.map(|asset| asset.symbol.as_str());
+            let unknown = crate::config::UnknownName::new("asset", symbol, known);
+            return Err(CliError::Usage(unknown.to_string()));
+        }
+    }
+    jobs.retain(|job| !job.assets.is_empty());
+    Ok(jobs)
+}
+
+fn assets(chain: &Chain, symbols: &[String]) -> Vec<Asset> {
+    if symbols.is_empty() {
+        return chain.assets.clone();
+    }
+    let named = |asset: &&Asset| {
+        symbols
+            .iter()
+            .any(|symbol| asset.symbol.as_str().eq_ignore_ascii_case(symbol))
+    };
+    chain.assets.iter().filter(named).cloned().collect()
+}
+
+/// `--addresses [CHAIN=]FILE`, by the chain's name.
+fn files_by_chain(
+    config: &Config,
+    chains: &[&Chain],
+    given: &[String],
+) -> Result<BTreeMap<String, Vec<PathBuf>>, CliError> {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for given in given {
+        let (chain, file) = match given.split_once('=') {
+            // A file's name may hold `=`; what stands before it is a chain if there is such a one.
+            Some((name, file)) if !Path::new(given).exists() || config.chain(name).is_ok() => {
+                let chain = config
+                    .chain(name)
+                    .map_err(|error| CliError::Usage(error.to_string()))?;
+                if !chains.iter().any(|known| known.name == chain.name) {
+                    let message = format!("`--addresses {given}`: add `--chain {}`", chain.name);
+                    return Err(CliError::Usage(message));
+                }
+                (chain, file)
+            }
+            _ => match chains {
+                [chain] => (*chain, given.as_str()),
+                _ => {
+                    return Err(CliError::Usage(format!(
+                        "`--addresses {given}` does not say which chain it is for; write \
+                         `--addresses CHAIN={given}`, or add `--chain CHAIN`"
+                    )));
+                }
+            },
+        };
+        files
+            .entry(chain.name.to_string())
+            .or_default()
+            .push(PathBuf::from(file));
+    }
+    Ok(files)
+}
+
+async fn read_list(job: &Job<'_>, pool: &Pool) -> Result<AddressList, CliError> {
+    let judge = pool
+        .members
+        .first()
+        .map(|member: &Arc<Member>| &*member.backend);
+    let mut reader = ListReader::new(judge).map_err(list_error)?;
+    let mut remarks = 0_u64;
+    let chain = &job.chain.name;
+    let mut remark = |remark: Remark| {
+        remarks += 1;
+        if remarks <= REMARKS_MAX {
+            let Remark {
+                file,
+                line,
+                message,
+            } = remark;
+            say(&format!("{chain}: {}:{line}: {message}", file.display()));
+        }
+    };
+    let configured: Vec<PathBuf>;
+    let files = match &job.source {
+        Source::Files(files) => files,
+        Source::Sets => {
+            configured = job
+                .chain
+                .addresses
+                .iter()
+                .filter_map(|set| set.file.clone())
+                .collect();
+            &configured
+        }
+    };
+    for file in files {
+        reader.read(file, &mut remark).await.map_err(list_error)?;
+    }
+    if remarks > REMARKS_MAX {
+        say(&format!(
+            "{chain}: {} more lines like these",
+            remarks - REMARKS_MAX
+        ));
+    }
+    reader.finish().map_err(list_error)
+}
+
+fn list_error(error: ListError) -> CliError {
+    match error {
+        ListError::Read { .. } => CliError::Usage(error.to_string()),
+        ListError::Spool(_) | ListError::Plugin(_) => CliError::Broken(error.to_string()),
+    }
+}
+
+fn patience(chain: &Chain, budget: Option<Duration>) -> Patience {
+    let floor = 2 * chain.breaker.longest_cooldown();
+    Patience {
+        budget: budget.map_or(chain.scan.budget, |budget| budget.max(floor)),
+        max_pool_failures: chain.scan.max_pool_failures,
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(str::to_owned)
+}
+
+/// The first signal asks to stop, the second one stops.
+fn cancel_on_signal() -> CancellationToken {
+    let cancel = CancellationToken::new();
+    let asked = cancel.clone();
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut term), Ok(mut int)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            return;
+        };
+        let once = async |term: &mut tokio::signal::unix::Signal,
+                          int: &mut tokio::signal::unix::Signal| {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        };
+        once(&mut term, &mut int).await;
+        say("stopping; what is known stays, once more to stop at once");
+        asked.cancel();
+        once(&mut term, &mut int).await;
+        std::process::exit(1);
+    });
+    cancel
+}
+
+fn progress_bar(scans: &[Scan<'_>]) -> ProgressBar {
+    let cells = scans.iter().map(Scan::cells).sum();
+    let bar = ProgressBar::new(cells);
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style =
+        ProgressStyle::with_template("{bar:32} {pos}/{len} cells, {per_sec}, {eta} left {msg}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Moves the bar, and says now and then what is waited for when nothing moves.
+async fn watch(chain: &str, pool: &Pool, progress: &Progress, bar: &ProgressBar) {
+    const TICK: Duration = Duration::from_millis(200);
+    const QUIET: Duration = Duration::from_secs(5);
+    let mut told = 0;
+    let mut quiet = Duration::ZERO;
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        let settled = progress.settled.load(Ordering::Relaxed);
+        bar.inc(settled - told);
+        quiet = if settled == told {
+            quiet + TICK
+        } else {
+            Duration::ZERO
+        };
+        told = settled;
+        if quiet >= QUIET {
+            quiet = Duration::ZERO;
+            let waits = pool
+                .members
+                .iter()
+                .filter_map(|member| member.shut_reason());
+            let waits: Vec<_> = waits
+                .map(|why| format!("{}: {}", why.provider, why.message))
+                .collect();
+            let waits = match waits.as_slice() {
+                [] => "answers".to_owned(),
+                waits => waits.join("; "),
+            };
+            bar.suspend(|| say(&format!("{chain}: waiting for {waits}")));
+        }
+    }
+}

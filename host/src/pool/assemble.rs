@@ -1,0 +1,369 @@
+//! From configuration and plugin folders to pools that can work.
+//!
+//! What can be judged without running a plugin is judged by [`check`], and is the operator's to
+//! mend. What fails while a plugin is loaded or opened costs that provider alone.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use tokio::runtime::Handle;
+
+use super::{Member, POOL_MAX, Pool};
+use crate::clock::SharedClock;
+use crate::config::{self, Chain, Config, Finding};
+use crate::gate::{BreakerConfig, Gate, GateConfig, GateKey, Persisted, ProviderType};
+use crate::http::{Credential, Endpoint, HttpClient, KeyPlace, ProviderHttp, ProxySetting};
+use crate::ledger::{Ledger, LedgerError, ProviderKey};
+use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
+use crate::plugin::backend::PluginHost;
+use crate::plugin::{Catalog, ErrorCode, Manifest, OpenSettings, PluginError};
+
+/// What the plugin folders say about a configuration.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Nothing is started with these.
+    pub errors: Vec<Finding>,
+    /// Worth knowing.
+    pub warnings: Vec<Finding>,
+}
+
+/// The plugin folders of a configuration, read.
+#[must_use]
+pub fn catalog(config: &Config, executable_dir: &Path) -> Catalog {
+    let folders = config.plugins.folders(executable_dir);
+    Catalog::scan(&folders, &|plugin| {
+        config.plugins.pin(plugin).map(|pin| hex::encode(pin.0))
+    })
+}
+
+/// Holds the configuration against what the plugins publish; runs none of their code.
+#[must_use]
+pub fn check(config: &Config, catalog: &Catalog) -> Findings {
+    let mut findings = Findings::default();
+    let plain = |message: &String| Finding {
+        place: config.place_of("plugins"),
+        message: message.clone(),
+    };
+    findings.errors.extend(catalog.errors.iter().map(plain));
+    findings.warnings.extend(catalog.warnings.iter().map(plain));
+    findings.warnings.extend(
+        catalog
+            .refused
+            .iter()
+            .map(|error| plain(&error.to_string())),
+    );
+    for provider in config.providers.values() {
+        let path = format!("providers.{}.plugin", provider.name);
+        let Some(file) = catalog.get(&provider.plugin) else {
+            let finding = Finding {
+                place: config.place_of(&path),
+                message: catalog.not_found(&provider.plugin),
+            };
+            // One that is there, but not for this host, costs its providers alone.
+            match catalog.refused_as(&provider.plugin).map(|error| error.code) {
+                None | Some(ErrorCode::NotALibrary | ErrorCode::NotAPlugin) => {
+                    findings.errors.push(finding);
+                }
+                Some(_) => findings.warnings.push(finding),
+            }
+            continue;
+        };
+        for error in file.manifest.check_options(&provider.options) {
+            let pointer = format!("/{}", error.path.replace('.', "/"));
+            let pointer = if error.path.is_empty() {
+                ""
+            } else {
+                pointer.as_str()
+            };
+            let option = match error.path.as_str() {
+                "" => "options".to_owned(),
+                path => format!("option `{path}`"),
+            };
+            findings.errors.push(Finding {
+                place: config.place_of_option(&provider.name, pointer),
+                message: format!("provider `{}`: {option}: {}", provider.name, error.message),
+            });
+        }
+        let needs_key = file.manifest.key.as_ref().is_some_and(|key| key.required);
+        if needs_key && provider.api_key.is_none() && provider.oauth2.is_none() {
+            findings.errors.push(Finding {
+                place: config.place_of(&format!("providers.{}", provider.name)),
+                message: format!(
+                    "provider `{}`: plugin `{}` needs a key; write `api_key = {{ env = \"NAME\" }}`",
+                    provider.name, provider.plugin
+                ),
+            });
+        }
+    }
+    for chain in config.chains.values() {
+        findings
+            .errors
+            .extend(unreadable_assets(config, chain, catalog));
+    }
+    findings
+}
+
+/// Assets that no plugin of the chain's pool reads.
+fn unreadable_assets<'c>(
+    config: &'c Config,
+    chain: &'c Chain,
+    catalog: &'c Catalog,
+) -> impl Iterator<Item = Finding> + 'c {
+    let manifests: Vec<&Manifest> = config
+        .pool(chain)
+        .filter_map(|provider| catalog.get(&provider.plugin))
+        .map(|file| &file.manifest)
+        .collect();
+    let all_known = manifests.len() == chain.pool.len();
+    let reads = move |asset: &Asset| {
+        let word = if asset.is_native() {
+            "native"
+        } else {
+            "tokens"
+        };
+        manifests
+            .iter()
+            .any(|manifest| manifest.capabilities.iter().any(|it| it == word))
+    };
+    let unreadable = move |asset: &&Asset| all_known && !reads(asset);
+    chain.assets.iter().filter(unreadable).map(|asset| Finding {
+        place: config.place_of(&format!("chains.{}.assets", chain.name)),
+        message: format!(
+            "chain `{}`: no provider of its pool can read {}; remove the asset or add a provider \
+             that can",
+            chain.name, asset.symbol
+        ),
+    })
+}
+
+/// Loads and opens what a configuration names.
+#[derive(Debug)]
+pub struct Assembler<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Its plugin folders.
+    pub catalog: &'a Catalog,
+    /// Where private copies of plugins are kept.
+    pub copies: PathBuf,
+    /// Where gates find what they remember; `None` starts them clean.
+    pub ledger: Option<&'a Ledger>,
+    /// Time.
+    pub clock: SharedClock,
+    /// The host's runtime.
+    pub io: Handle,
+    hosts: HashMap<PluginName, Result<PluginHost, PluginError>>,
+}
+
+impl<'a> Assembler<'a> {
+    /// An assembler that has loaded nothing yet.
+    #[must_use]
+    pub fn new(
+        config: &'a Config,
+        catalog: &'a Catalog,
+        copies: PathBuf,
+        ledger: Option<&'a Ledger>,
+        clock: SharedClock,
+        io: Handle,
+    ) -> Self {
+        Self {
+            config,
+            catalog,
+            copies,
+            ledger,
+            clock,
+            io,
+            hosts: HashMap::new(),
+        }
+    }
+
+    /// The pool of a chain, of one provider only if `only` names it.
+    ///
+    /// # Errors
+    ///
+    /// What gates remember cannot be read. A provider that cannot be opened is no error: it is
+    /// told in [`Pool::unusable`].
+    pub async fn pool(
+        &mut self,
+        chain: &Chain,
+        only: Option<&ProviderName>,
+    ) -> Result<Pool, LedgerError> {
+        let mut pool = Pool {
+            chain: chain.name.clone(),
+            members: Vec::new(),
+            unusable: Vec::new(),
+            spill_after: chain.spill_after,
+            identity: chain.identity.clone(),
+            cooldown_longest: std::time::Duration::ZERO,
+        };
+        let providers = self
+            .config
+            .pool(chain)
+            .filter(|it| only.is_none_or(|only| *only == it.name));
+        for provider in providers.take(POOL_MAX) {
+            match self.member(chain, provider).await? {
+                Ok(member) => {
+                    let breaker = self.config.breaker(chain, &provider.name);
+                    pool.cooldown_longest = pool.cooldown_longest.max(breaker.longest_cooldown());
+                    pool.members.push(Arc::new(member));
+                }
+                Err(message) => {
+                    let name = &provider.name;
+                    tracing::error!(provider = %name, "provider `{name}` is left out: {message}");
+                    pool.unusable.push(ProviderError {
+                        provider: name.clone(),
+                        class: Class::PluginFault,
+                        message,
+                        http_status: None,
+                    });
+                }
+            }
+        }
+        Ok(pool)
+    }
+
+    async fn member(
+        &mut self,
+        chain: &Chain,
+        provider: &config::Provider,
+    ) -> Result<Result<Member, String>, LedgerError> {
+        let opened = self.open(chain, provider).await;
+        let backend = match opened {
+            Ok(backend) => backend,
+            Err(message) => return Ok(Err(message)),
+        };
+        let key = GateKey {
+            chain: chain.name.clone(),
+            provider: provider.name.clone(),
+            kind: ProviderType::Scan,
+        };
+        let gate = self.gate(chain, provider, key).await?;
+        Ok(Ok(Member {
+            name: provider.name.clone(),
+            backend: Arc::new(backend),
+            gate,
+            timeout: provider.timeout,
+            connections: provider.connections.max(1) as usize,
+            cells_learned: AtomicUsize::new(usize::MAX),
+        }))
+    }
+
+    async fn open(
+        &mut self,
+        chain: &Chain,
+        provider: &config::Provider,
+    ) -> Result<crate::plugin::InProcess, String> {
+        let Some(file) = self.catalog.get(&provider.plugin) else {
+            return Err(self.catalog.not_found(&provider.plugin));
+        };
+        let host = self
+            .hosts
+            .entry(provider.plugin.clone())
+            .or_insert_with(|| PluginHost::load(file, &self.copies, &self.io))
+            .clone()
+            .map_err(|error| error.to_string())?;
+        let client = http_client(provider, &file.manifest, self.clock.clone())?;
+        let settings = OpenSettings {
+            chain: chain.name.clone(),
+            provider: provider.name.clone(),
+            network: chain.network.as_str().to_owned(),
+            identity: chain.identity.clone(),
+            options: provider.options.clone(),
+        };
+        let opened = host
+            .open(&settings, Arc::new(client), self.clock.clone())
+            .await;
+        opened.map_err(|error| error.to_string())
+    }
+
+    async fn gate(
+        &self,
+        chain: &Chain,
+        provider: &config::Provider,
+        key: GateKey,
+    ) -> Result<Gate, LedgerError> {
+        let breaker = self.config.breaker(chain, &provider.name);
+        let at_least_one =
+            |count| std::num::NonZeroU32::new(count).unwrap_or(std::num::NonZeroU32::MIN);
+        let gate_config = GateConfig {
+            breaker: BreakerConfig {
+                failures: at_least_one(breaker.failures),
+                cooldown: breaker.cooldown,
+                half_open: at_least_one(breaker.half_open),
+                cooldown_max: breaker.cooldown_max,
+            },
+            spill_after: chain.spill_after,
+            identity: chain.identity.is_some(),
+            ..GateConfig::default()
+        };
+        let fingerprint = provider.identity_fingerprint(chain);
+        let stored = match self.ledger {
+            Some(ledger) => ledger.provider(&provider_key(&key)).await?,
+            None => None,
+        };
+        let stored = stored.and_then(|record| record.persisted);
+        let stored = stored.and_then(|json| serde_json::from_str::<Persisted>(&json).ok());
+        // Jitter of different providers need not be secret, only different.
+        let seed = fingerprint.bytes().fold(0_u64, |seed, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+        let clock = self.clock.clone();
+        Ok(match stored {
+            Some(stored) => Gate::restore(&stored, key, gate_config, fingerprint, clock, seed),
+            None => Gate::new(key, gate_config, fingerprint, clock, seed),
+        })
+    }
+}
+
+/// How the ledger names a gate's row.
+#[must_use]
+pub fn provider_key(key: &GateKey) -> ProviderKey {
+    ProviderKey {
+        chain: key.chain.clone(),
+        provider: key.provider.clone(),
+        kind: key.kind,
+    }
+}
+
+/// The client of a provider: its endpoint, its key where the manifest wants it.
+///
+/// # Errors
+///
+/// Which setting cannot work.
+pub fn http_client(
+    provider: &config::Provider,
+    manifest: &Manifest,
+    clock: SharedClock,
+) -> Result<HttpClient, String> {
+    let endpoint =
+        Endpoint::parse(provider.endpoint.as_str()).map_err(|error| error.to_string())?;
+    let place = manifest
+        .key
+        .as_ref()
+        .map_or(KeyPlace::None, |key| match key.place {
+            crate::plugin::manifest::KeyPlace::Query => KeyPlace::Query(key.name.clone()),
+            crate::plugin::manifest::KeyPlace::Header => {
+                KeyPlace::Header(key.name.clone(), key.prefix.clone())
+            }
+        });
+    let mut http = ProviderHttp::new(provider.name.clone(), endpoint);
+    http.allow_http = provider.allow_http;
+    http.timeout = provider.timeout;
+    http.connections = provider.connections.max(1) as usize;
+    http.ca_file = provider.ca_file.clone();
+    let headers = provider.headers.iter();
+    http.headers = headers
+        .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+        .collect();
+    if let Some(key) = &provider.api_key {
+        http.credential = Credential::Key {
+            key: key.expose().into(),
+            place,
+        };
+    }
+    if let Some(proxy) = &provider.proxy {
+        http.proxy = ProxySetting::Url(proxy.expose().into());
+    }
+    HttpClient::new(http, clock).map_err(|error| error.to_string())
+}

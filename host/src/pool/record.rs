@@ -1,0 +1,112 @@
+//! What gates know, kept in the ledger: health rows, usage, events of their transitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::assemble::provider_key;
+use super::{Member, Pool};
+use crate::clock::{SharedClock, rfc3339};
+use crate::ledger::{Ledger, LedgerError, NewEvent, ProviderRecord, Usage, UsageRow};
+
+/// How often a running scan writes down what changed.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps the rows of a pool's providers current.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    pool: &'a Pool,
+    ledger: &'a Ledger,
+    clock: &'a SharedClock,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder for the pool.
+    #[must_use]
+    pub fn new(pool: &'a Pool, ledger: &'a Ledger, clock: &'a SharedClock) -> Self {
+        Self {
+            pool,
+            ledger,
+            clock,
+        }
+    }
+
+    /// Writes until it is dropped. What cannot be written is tried again.
+    pub async fn run(&self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.save().await {
+                tracing::warn!(%error, "the health of providers could not be written");
+            }
+        }
+    }
+
+    /// Writes everything now.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when something was not written; usage is then kept for the next time.
+    pub async fn save(&self) -> Result<(), LedgerError> {
+        for member in &self.pool.members {
+            self.save_member(member).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_member(&self, member: &Arc<Member>) -> Result<(), LedgerError> {
+        let gate = &member.gate;
+        let key = provider_key(gate.key());
+        let usage = gate.take_usage();
+        if !usage.is_empty() {
+            let row = UsageRow {
+                day: rfc3339(self.clock.unix_ms())[..10].to_owned(),
+                key: key.clone(),
+                usage: Usage {
+                    requests: usage.requests,
+                    successes: usage.successes,
+                    failures: usage.failures,
+                    rate_limited: usage.rate_limited,
+                },
+            };
+            if let Err(error) = self.ledger.add_usage(vec![row]).await {
+                gate.return_usage(usage);
+                return Err(error);
+            }
+        }
+        let events: Vec<NewEvent> = gate
+            .take_transitions()
+            .into_iter()
+            .map(|transition| NewEvent {
+                kind: "provider_state",
+                chain: Some(key.chain.clone()),
+                scan: None,
+                data: serde_json::json!({
+                    "chain": key.chain,
+                    "provider": key.provider,
+                    "type": key.kind,
+                    "from": transition.from,
+                    "to": transition.to,
+                    "why": transition.why,
+                    "until": transition.until.map(rfc3339),
+                }),
+            })
+            .collect();
+        if !events.is_empty() {
+            self.ledger.add_events(events).await?;
+        }
+        let health = gate.health();
+        self.ledger
+            .save_provider(ProviderRecord {
+                key,
+                status: health.status,
+                consecutive_fails: health.consecutive_fails,
+                last_success: health.last_success,
+                last_error: health.last_error,
+                last_error_msg: health.last_error_msg,
+                circuit_state: health.circuit_state,
+                updated_at: health.updated_at,
+                persisted: serde_json::to_string(&gate.persisted()).ok(),
+            })
+            .await
+    }
+}

@@ -1,0 +1,492 @@
+//! Address lists: read as people write them, judged once, kept in a file of our own.
+//!
+//! A list is read in one go: each line is judged by the chain's plugin, doubled addresses are
+//! found by their canonical form, and what is left is written to an unnamed temporary file, from
+//! which planning and report read it as often as they like. So a list may be standard input, and
+//! memory does not grow with it but for one 64-bit number per address.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::plugin::{Backend, CallError};
+
+/// Lines judged in one call of the plugin.
+const JUDGE_CHUNK: usize = 1_000;
+
+/// One line of a list that holds something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// As the list has it.
+    #[serde(rename = "a")]
+    pub address: String,
+    /// Canonical form; `None` for a line that is no address.
+    #[serde(rename = "c")]
+    pub canonical: Option<String>,
+    /// The list's own index, else the place among its valid addresses, from 0.
+    #[serde(rename = "i")]
+    pub index: Option<u64>,
+    /// The list's label.
+    #[serde(rename = "l")]
+    pub label: Option<String>,
+    /// Line in its file, from 1.
+    #[serde(rename = "n")]
+    pub line: u64,
+    /// Why it is no address.
+    #[serde(rename = "e")]
+    pub error: Option<String>,
+}
+
+/// A list that was read and judged.
+#[derive(Debug)]
+pub struct AddressList {
+    spool: tempfile::NamedTempFile,
+    /// Distinct valid addresses.
+    pub valid: u64,
+    /// Lines that are no addresses.
+    pub invalid: u64,
+    /// Lines left out because their address stood before.
+    pub doubled: u64,
+    /// Hash of the canonical addresses in their order.
+    pub digest: String,
+}
+
+/// A line worth telling the operator about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A list that cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The file.
+    #[error("failed to read the address list `{}`: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Our copy of it.
+    #[error("failed to keep the address list in a temporary file: {0}")]
+    Spool(#[source] io::Error),
+    /// The plugin that knows addresses.
+    #[error("failed to check the addresses: {0}")]
+    Plugin(CallError),
+}
+
+/// Reads lists one after the other into one [`AddressList`].
+pub struct ListReader<'a> {
+    judge: Option<&'a dyn Backend>,
+    out: BufWriter<tempfile::NamedTempFile>,
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    digest: Sha256,
+    valid: u64,
+    invalid: u64,
+    doubled: u64,
+}
+
+impl<'a> ListReader<'a> {
+    /// A reader whose addresses `judge` knows. Without one every line is taken as it stands.
+    ///
+    /// # Errors
+    ///
+    /// No temporary file could be made.
+    pub fn new(judge: Option<&'a dyn Backend>) -> Result<Self, ListError> {
+        let spool = tempfile::NamedTempFile::new().map_err(ListError::Spool)?;
+        Ok(Self {
+            judge,
+            out: BufWriter::new(spool),
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+            digest: Sha256::new(),
+            valid: 0,
+            invalid: 0,
+            doubled: 0,
+        })
+    }
+
+    /// Reads a file, `-` being standard input. `remark` hears of each line that is left out.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or its addresses not be judged.
+    pub async fn read(
+        &mut self,
+        path: &Path,
+        remark: &mut (dyn FnMut(Remark) + Send),
+    ) -> Result<(), ListError> {
+        let failed = |source| ListError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let input: Box<dyn Read + Send> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            Box::new(std::fs::File::open(path).map_err(failed)?)
+        };
+        let mut lines = Lines::new(input).map_err(failed)?;
+        loop {
+            let chunk = lines.next_chunk(JUDGE_CHUNK).map_err(failed)?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            self.take(path, chunk, remark).await?;
+        }
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    ///
+    /// The temporary file could not be written.
+    pub fn finish(self) -> Result<AddressList, ListError> {
+        let spool = self
+            .out
+            .into_inner()
+            .map_err(|error| ListError::Spool(error.into_error()))?;
+        Ok(AddressList {
+            spool,
+            valid: self.valid,
+            invalid: self.invalid,
+            doubled: self.doubled,
+            digest: hex::encode(self.digest.finalize()),
+        })
+    }
+
+    async fn take(
+        &mut self,
+        path: &Path,
+        chunk: Vec<Line>,
+        remark: &mut (dyn FnMut(Remark) + Send),
+    ) -> Result<(), ListError> {
+        let mut told = |line: u64, message: String| {
+            remark(Remark {
+                file: path.to_owned(),
+                line,
+                message,
+            });
+        };
+        let verdicts = self.judge(&chunk).await?;
+        for (line, verdict) in chunk.into_iter().zip(verdicts) {
+            let canonical = match verdict {
+                Ok(canonical) => canonical,
+                Err(error) => {
+                    self.invalid += 1;
+                    told(
+                        line.number,
+                        format!("`{}` is no address: {error}", line.address),
+                    );
+                    self.keep(&Entry {
+                        address: line.address,
+                        canonical: None,
+                        index: None,
+                        label: line.label,
+                        line: line.number,
+                        error: Some(error),
+                    })?;
+                    continue;
+                }
+            };
+            if !self.seen.insert(self.hasher.hash_one(&canonical)) {
+                self.doubled += 1;
+                told(
+                    line.number,
+                    format!("`{}` stands in the list before", line.address),
+                );
+                continue;
+            }
+            self.digest.update(canonical.as_bytes());
+            self.digest.update(b"\n");
+            let index = line.index.unwrap_or(self.valid);
+            self.valid += 1;
+            self.keep(&Entry {
+                address: line.address,
+                canonical: Some(canonical),
+                index: Some(index),
+                label: line.label,
+                line: line.number,
+                error: None,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, chunk: &[Line]) -> Result<Vec<Result<String, String>>, ListError> {
+        let whole = |line: &Line| match &line.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(line.address.clone()),
+        };
+        let Some(judge) = self.judge else {
+            return Ok(chunk.iter().map(whole).collect());
+        };
+        let addresses = chunk.iter().map(|line| line.address.clone()).collect();
+        let verdicts = judge
+            .validate_addresses(addresses)
+            .await
+            .map_err(ListError::Plugin)?;
+        let verdicts = chunk.iter().zip(verdicts);
+        Ok(verdicts
+            .map(|(line, verdict)| whole(line).and(verdict))
+            .collect())
+    }
+
+    fn keep(&mut self, entry: &Entry) -> Result<(), ListError> {
+        let spool = |error: io::Error| ListError::Spool(error);
+        serde_json::to_writer(&mut self.out, entry).map_err(|error| spool(error.into()))?;
+        self.out.write_all(b"\n").map_err(spool)
+    }
+}
+
+impl std::fmt::Debug for ListReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListReader")
+            .field("valid", &self.valid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AddressList {
+    /// The entries from the start.
+    ///
+    /// # Errors
+    ///
+    /// The temporary file is gone.
+    pub fn entries(&self) -> io::Result<Entries> {
+        let mut file = self.spool.reopen()?;
+        file.rewind()?;
+        Ok(Entries {
+            lines: BufReader::new(file),
+            buffer: String::new(),
+        })
+    }
+}
+
+/// The entries of a list, in order.
+#[derive(Debug)]
+pub struct Entries {
+    lines: BufReader<std::fs::File>,
+    buffer: String,
+}
+
+impl Entries {
+    /// The next `count` entries; fewer at the end, none after it.
+    ///
+    /// # Errors
+    ///
+    /// The temporary file cannot be read.
+    pub fn next_chunk(&mut self, count: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::with_capacity(count);
+        while entries.len() < count {
+            self.buffer.clear();
+            if self.lines.read_line(&mut self.buffer)? == 0 {
+                break;
+            }
+            entries.push(serde_json::from_str(&self.buffer)?);
+        }
+        Ok(entries)
+    }
+}
+
+/// A line as it was read.
+struct Line {
+    number: u64,
+    address: String,
+    index: Option<u64>,
+    label: Option<String>,
+    /// Why it cannot be an address, whatever the chain.
+    error: Option<String>,
+}
+
+/// The lines of a file: CSV with a header, CSV without one, or one address per line.
+struct Lines {
+    records: csv::ByteRecordsIntoIter<Box<dyn Read + Send>>,
+    columns: Option<Columns>,
+}
+
+#[derive(Clone, Copy)]
+struct Columns {
+    address: usize,
+    index: Option<usize>,
+    label: Option<usize>,
+}
+
+impl Lines {
+    fn new(mut input: Box<dyn Read + Send>) -> io::Result<Self> {
+        const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+        let mut start = Vec::new();
+        input.by_ref().take(3).read_to_end(&mut start)?;
+        if start == BOM {
+            start.clear();
+        }
+        let input: Box<dyn Read + Send> = Box::new(io::Cursor::new(start).chain(input));
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .comment(Some(b'#'))
+            .trim(csv::Trim::All)
+            .from_reader(input);
+        Ok(Self {
+            records: reader.into_byte_records(),
+            columns: None,
+        })
+    }
+
+    fn next_chunk(&mut self, count: usize) -> io::Result<Vec<Line>> {
+        let mut lines = Vec::with_capacity(count);
+        while lines.len() < count {
+            let Some(record) = self.records.next() else {
+                break;
+            };
+            let record = record.map_err(io::Error::other)?;
+            if record.iter().all(<[u8]>::is_empty) {
+                continue;
+            }
+            let columns = match self.columns {
+                Some(columns) => columns,
+                None => match Columns::of_header(&record) {
+                    Some(columns) => {
+                        self.columns = Some(columns);
+                        continue;
+                    }
+                    None => *self.columns.insert(Columns::without_header(&record)),
+                },
+            };
+            lines.push(columns.line(&record));
+        }
+        Ok(lines)
+    }
+}
+
+impl Columns {
+    fn of_header(record: &csv::ByteRecord) -> Option<Self> {
+        let find = |name: &str| {
+            record
+                .iter()
+                .position(|field| field.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let address = find("address")?;
+        Some(Self {
+            address,
+            index: find("index"),
+            label: find("label"),
+        })
+    }
+
+    /// A list that forgot its header: the address first, then an index if it looks like one.
+    fn without_header(record: &csv::ByteRecord) -> Self {
+        let is_number = |field: &[u8]| !field.is_empty() && field.iter().all(u8::is_ascii_digit);
+        match record.get(1) {
+            Some(second) if is_number(second) => Self {
+                address: 0,
+                index: Some(1),
+                label: Some(2),
+            },
+            _ => Self {
+                address: 0,
+                index: None,
+                label: Some(1),
+            },
+        }
+    }
+
+    fn line(self, record: &csv::ByteRecord) -> Line {
+        let mut error = None;
+        let mut text = |at: usize| {
+            let field = record.get(at).unwrap_or_default();
+            let text = String::from_utf8_lossy(field);
+            if matches!(text, std::borrow::Cow::Owned(_)) {
+                error = Some("the line is not UTF-8".to_owned());
+            }
+            text.into_owned()
+        };
+        let address = text(self.address);
+        let index = self.index.map(&mut text).filter(|index| !index.is_empty());
+        let label = self.label.map(&mut text).filter(|label| !label.is_empty());
+        if address.is_empty() {
+            error = Some("the line has no address".to_owned());
+        }
+        let index = index.and_then(|index| {
+            let parsed = index.parse().ok();
+            if parsed.is_none() {
+                error = Some(format!("`{index}` is no index"));
+            }
+            parsed
+        });
+        let number = record.position().map_or(0, csv::Position::line);
+        Line {
+            number,
+            address,
+            index,
+            label,
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> Vec<(u64, String, Option<u64>, Option<String>, bool)> {
+        let mut lines = Lines::new(Box::new(io::Cursor::new(text.to_vec()))).unwrap();
+        let chunk = lines.next_chunk(100).unwrap();
+        assert!(lines.next_chunk(100).unwrap().is_empty());
+        let told = |line: Line| {
+            (
+                line.number,
+                line.address,
+                line.index,
+                line.label,
+                line.error.is_some(),
+            )
+        };
+        chunk.into_iter().map(told).collect()
+    }
+
+    fn plain(number: u64, address: &str) -> (u64, String, Option<u64>, Option<String>, bool) {
+        (number, address.into(), None, None, false)
+    }
+
+    #[test]
+    fn lists_are_read_as_people_write_them() {
+        assert_eq!(lines(b"a\nb\n"), [plain(1, "a"), plain(2, "b")]);
+        assert_eq!(
+            lines(b"\xef\xbb\xbfa\r\n\r\n  b  \r\n"),
+            [plain(1, "a"), plain(3, "b")]
+        );
+        assert_eq!(lines(b"# mine\na"), [plain(2, "a")]);
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"\n\n"), []);
+    }
+
+    #[test]
+    fn columns_are_found_by_their_header() {
+        let cold = Some("cold".to_owned());
+        let expected = [(2, "a".to_owned(), Some(7), cold.clone(), false)];
+        assert_eq!(lines(b"Label, Index ,ADDRESS\ncold,7,a\n"), expected);
+        assert_eq!(lines(b"\xef\xbb\xbfaddress\r\na\r\n"), [plain(2, "a")]);
+        let missing = [(1, "a".to_owned(), Some(7), cold.clone(), false)];
+        assert_eq!(lines(b"a,7,cold\n"), missing);
+        assert_eq!(lines(b"a,cold\n"), [(1, "a".to_owned(), None, cold, false)]);
+    }
+
+    #[test]
+    fn malformed_lines_are_told_and_stop_nothing() {
+        let read = lines(b"address,index\n,1\na,x\n\xff\xfe,2\nb,3\n");
+        let bad: Vec<_> = read.iter().map(|line| (line.0, line.4)).collect();
+        assert_eq!(bad, [(2, true), (3, true), (4, true), (5, false)]);
+    }
+}

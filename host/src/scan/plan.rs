@@ -1,0 +1,90 @@
+//! From addresses to the cells that a pass still has to know.
+
+use std::sync::Arc;
+
+use super::ScanError;
+use super::list::{AddressList, Entries};
+use super::queue::Item;
+use crate::ledger::{Ledger, Pass};
+use crate::model::{Asset, ChainName};
+
+/// Addresses planned at once.
+const PLAN_CHUNK: usize = 500;
+
+/// The cells of a pass, streamed from its list.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    entries: Entries,
+    assets: &'a [Asset],
+    chain: &'a ChainName,
+    pass: &'a Pass,
+    ledger: &'a Ledger,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan of `pass`: every address of `list` with every asset.
+    ///
+    /// # Errors
+    ///
+    /// The list's copy is gone.
+    pub fn new(
+        list: &AddressList,
+        assets: &'a [Asset],
+        chain: &'a ChainName,
+        pass: &'a Pass,
+        ledger: &'a Ledger,
+    ) -> Result<Self, ScanError> {
+        let entries = list.entries().map_err(ScanError::List)?;
+        Ok(Self {
+            entries,
+            assets,
+            chain,
+            pass,
+            ledger,
+        })
+    }
+
+    /// The next cells; `None` after the last. A continued pass leaves out what it settled before.
+    ///
+    /// # Errors
+    ///
+    /// The list or the ledger cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Item>>, ScanError> {
+        let entries = self
+            .entries
+            .next_chunk(PLAN_CHUNK)
+            .map_err(ScanError::List)?;
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let addresses: Vec<Arc<str>> = entries
+            .into_iter()
+            .filter_map(|entry| entry.canonical)
+            .map(Arc::from)
+            .collect();
+        let done = if self.pass.resumed {
+            let addresses: Vec<&str> = addresses.iter().map(|address| &**address).collect();
+            self.ledger
+                .cells_done(&self.pass.id, self.chain, &addresses)
+                .await?
+        } else {
+            std::collections::HashSet::new()
+        };
+        let mut items = Vec::with_capacity(addresses.len() * self.assets.len());
+        for address in &addresses {
+            for (index, asset) in self.assets.iter().enumerate() {
+                if !done.is_empty() && done.contains(&crate::ledger::CellName::new(address, asset))
+                {
+                    continue;
+                }
+                let asset = u16::try_from(index).expect("a chain has fewer assets");
+                items.push(Item {
+                    address: address.clone(),
+                    asset,
+                    errors: Vec::new(),
+                });
+            }
+        }
+        Ok(Some(items))
+    }
+}
