@@ -90,8 +90,7 @@ impl Cx {
         let body = serde_json::to_vec(&bodies).expect("JSON values serialize");
         let response = self.send(Request::post_json("", body)).await?;
         let response = rpc_status(response)?;
-        let answers: Answers = response.json()?;
-        let answers = match answers {
+        let answers = match Answers::read(&response)? {
             Answers::Many(answers) => answers,
             Answers::One(answer) if answer.error.is_none() && calls.len() == 1 => vec![answer],
             Answers::One(answer) => {
@@ -134,7 +133,7 @@ fn rpc_status(response: crate::Response) -> Result<crate::Response, Error> {
     if response.status == 200 {
         return Ok(response);
     }
-    let told = match response.json::<Answers>() {
+    let told = match Answers::read(&response) {
         Ok(Answers::One(reply)) => reply.error,
         _ => None,
     };
@@ -150,11 +149,20 @@ fn rpc_status(response: crate::Response) -> Result<crate::Response, Error> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Answers {
     Many(Vec<Reply>),
     One(Reply),
+}
+
+impl Answers {
+    /// Told apart by the first byte: serde reads no raw value through an untagged enum.
+    fn read(response: &crate::Response) -> Result<Self, Error> {
+        let mut body = response.body.iter();
+        match body.find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'[') => response.json().map(Self::Many),
+            _ => response.json().map(Self::One),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -247,6 +255,30 @@ mod tests {
 
     fn replies(calls: usize, body: &str) -> Result<RpcReplies, Error> {
         by_id(calls, serde_json::from_str(body).unwrap())
+    }
+
+    #[test]
+    fn a_batch_is_read_from_its_bytes() {
+        let answer = |body: &str| {
+            let response = crate::Response {
+                status: 200,
+                headers: vec![],
+                body: body.into(),
+            };
+            let kit = crate::test_kit::Kit::new(move |_| Ok(response.clone()));
+            let calls = ["a", "b"].map(|method| RpcCall::new(method, serde_json::json!([])));
+            kit.run(async |cx| cx.rpc_batch(&calls).await)
+        };
+        let mut replies = answer(r#" [{"id":1,"result":"b"},{"id":0,"result":7}]"#).unwrap();
+        assert_eq!(replies.take::<u64>(0).unwrap(), 7);
+        assert_eq!(replies.take::<String>(1).unwrap(), "b");
+        let refused = r#"{"id":null,"error":{"code":-32000,"message":"batch limit 100 exceeded"}}"#;
+        assert_eq!(answer(refused).unwrap_err().kind, ErrorKind::TooLarge);
+        let one = r#"{"id":0,"result":7}"#;
+        assert_eq!(answer(one).unwrap_err().kind, ErrorKind::Malformed);
+        for bad in ["", "7", "null", "\"x\"", "<html>", "[7]", "[null]"] {
+            assert_eq!(answer(bad).unwrap_err().kind, ErrorKind::Malformed, "{bad}");
+        }
     }
 
     #[test]
