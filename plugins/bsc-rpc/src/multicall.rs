@@ -1,0 +1,141 @@
+//! All reads in one `eth_call` of Multicall3: one state, one height.
+
+use alloy::primitives::{Address, Bytes};
+use alloy::sol_types::{Revert, SolCall, SolError};
+use scanhost_evm as evm;
+use scanhost_plugin_api::prelude::*;
+use serde_json::json;
+
+use crate::read::{Answers, Question, Read, eth_call};
+
+mod abi {
+    alloy::sol! {
+        interface Multicall3 {
+            struct Call3 { address target; bool allowFailure; bytes callData; }
+            struct Result { bool success; bytes returnData; }
+            function aggregate3(Call3[] calls) external payable returns (Result[] results);
+            function getBlockNumber() external view returns (uint256);
+            function getChainId() external view returns (uint256);
+            function getEthBalance(address holder) external view returns (uint256);
+        }
+    }
+}
+pub(crate) use abi::Multicall3 as m3;
+
+/// Asks the Multicall3 at `multicall`; `None` means that there is none.
+///
+/// A node that answers for an address without code answers `0x`, but so does a sick one, so that
+/// only a second answer, to `eth_getCode`, makes it a fact.
+pub(crate) async fn ask(
+    cx: &Cx,
+    multicall: Address,
+    question: &Question<'_>,
+) -> Result<Option<Answers>, Error> {
+    let call = eth_call(multicall, &encode(multicall, question.reads), question.tag);
+    let returned: String = cx.rpc(call).await.map_err(too_large)?;
+    let returned = evm::data(&returned)?;
+    if returned.is_empty() {
+        let params = json!([evm::canonical(&multicall), question.tag]);
+        let code: String = cx.rpc(RpcCall::new("eth_getCode", params)).await?;
+        if evm::data(&code)?.is_empty() {
+            return Ok(None);
+        }
+        let message = "the node answered nothing for a Multicall3 that it has the code of";
+        return Err(Error::malformed(message));
+    }
+    decode(multicall, question, &returned).map(Some)
+}
+
+fn encode(multicall: Address, reads: &[Read]) -> Vec<u8> {
+    let call = |target: Address, data: Vec<u8>| m3::Call3 {
+        target,
+        allowFailure: true,
+        callData: Bytes::from(data),
+    };
+    let canaries = [
+        call(multicall, m3::getBlockNumberCall {}.abi_encode()),
+        call(multicall, m3::getChainIdCall {}.abi_encode()),
+    ];
+    let reads = reads.iter().map(|read| match *read {
+        Read::Native(holder) => call(multicall, m3::getEthBalanceCall { holder }.abi_encode()),
+        Read::Token { token, holder } => call(token, evm::balance_of(holder)),
+        Read::Decimals(token) => call(token, evm::decimals()),
+    });
+    let calls = canaries.into_iter().chain(reads).collect();
+    m3::aggregate3Call { calls }.abi_encode()
+}
+
+fn decode(multicall: Address, question: &Question<'_>, data: &[u8]) -> Result<Answers, Error> {
+    let results = m3::aggregate3Call::abi_decode_returns_validate(data)
+        .map_err(|error| Error::malformed(format!("not an answer of Multicall3: {error}")))?;
+    // Results bear no keys: only the right number of them tells which is which.
+    let [block, chain, results @ ..] = results.as_slice() else {
+        return Err(Error::malformed("Multicall3 answered without the canaries"));
+    };
+    if results.len() != question.reads.len() {
+        return Err(Error::malformed(format!(
+            "Multicall3 gave {} results for {} calls",
+            results.len(),
+            question.reads.len()
+        )));
+    }
+    question.check_chain(canary("getChainId", chain)?)?;
+    let height = canary("getBlockNumber", block)?;
+    question.check_height(height)?;
+    let reads = question.reads.iter().zip(results);
+    Ok(Answers {
+        height: Some(height),
+        amounts: reads
+            .map(|(read, result)| amount(multicall, read, result))
+            .collect(),
+    })
+}
+
+fn canary(name: &str, result: &m3::Result) -> Result<u64, Error> {
+    let word = result.success.then_some(&result.returnData);
+    let word = word.filter(|word| word.len() == 32);
+    match word {
+        Some(word) => evm::quantity(&evm::hex(word)),
+        None => Err(Error::malformed(format!(
+            "the canary `{name}` was not answered: the whole answer is void"
+        ))),
+    }
+}
+
+fn amount(multicall: Address, read: &Read, result: &m3::Result) -> Result<Amount, Error> {
+    let target = match read {
+        Read::Native(_) => multicall,
+        Read::Token { token, .. } | Read::Decimals(token) => *token,
+    };
+    if !result.success {
+        let why = Revert::abi_decode(&result.returnData)
+            .map(|revert| format!(": {}", revert.reason.escape_debug()))
+            .unwrap_or_default();
+        let message: String = format!("the call of {} reverted{why}", evm::canonical(&target))
+            .chars()
+            .take(200)
+            .collect();
+        return Err(Error::new(ErrorKind::Refused, message));
+    }
+    match read {
+        Read::Native(_) => Amount::from_word(&result.returnData),
+        Read::Token { token, .. } | Read::Decimals(token) => {
+            evm::token_word(token, &result.returnData)
+        }
+    }
+}
+
+/// What says that a call did not fit its bounds, in the words of several nodes.
+fn too_large(error: Error) -> Error {
+    // Source: geth ("out of gas", "execution aborted (timeout = 5s)"), its gas checks, erigon.
+    const TEXTS: &[&str] = &["gas", "execution aborted", "execution timeout"];
+    let text = error.message.to_ascii_lowercase();
+    let says = TEXTS.iter().any(|needle| text.contains(needle));
+    if says && error.code.is_some() && error.kind != ErrorKind::RateLimited {
+        return Error {
+            kind: ErrorKind::TooLarge,
+            ..error
+        };
+    }
+    error
+}
