@@ -27,15 +27,14 @@ impl Decimals {
     ///
     /// # Errors
     ///
-    /// [`Malformed`](ErrorKind::Malformed) above 255; nothing is learned.
+    /// [`Refused`](ErrorKind::Refused) above 255, by which it is no token; nothing is learned.
     pub fn learn(&self, token: Address, word: &Amount) -> Result<u8, Error> {
         let decimals = wire::from_amount(word).ok();
         let decimals = decimals.and_then(|decimals| u8::try_from(decimals).ok());
         let decimals = decimals.ok_or_else(|| {
-            Error::malformed(format!(
-                "the decimals of {} exceed 255: not an ERC-20 token",
-                canonical(&token)
-            ))
+            let token = canonical(&token);
+            let message = format!("the decimals of {token} exceed 255: not an ERC-20 token");
+            Error::new(ErrorKind::Refused, message)
         })?;
         let by_token = self.by_token.lock();
         let mut by_token = by_token.unwrap_or_else(PoisonError::into_inner);

@@ -32,18 +32,17 @@ pub fn decimals() -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// A call of an address without code succeeds and returns nothing: that is
-/// [`Refused`](ErrorKind::Refused), no zero. Any other length is
-/// [`Malformed`](ErrorKind::Malformed).
+/// [`Refused`](ErrorKind::Refused) for any other length: the contract answers so, and another
+/// question would not. A call of an address without code succeeds and returns nothing, which is no
+/// zero.
 pub fn token_word(token: &Address, returned: &[u8]) -> Result<Amount, Error> {
-    if returned.is_empty() {
-        let message = format!(
-            "no contract at {}: check the asset's `contract` and the chain",
-            canonical(token)
-        );
-        return Err(Error::new(ErrorKind::Refused, message));
-    }
-    Amount::from_word(returned)
+    let token = canonical(token);
+    let message = match returned.len() {
+        32 => return Amount::from_word(returned),
+        0 => format!("no contract at {token}: check the asset's `contract` and the chain"),
+        length => format!("{token} returned {length} bytes instead of 32: not an ERC-20 token"),
+    };
+    Err(Error::new(ErrorKind::Refused, message))
 }
 
 #[cfg(test)]
@@ -68,7 +67,7 @@ mod tests {
         assert!(error.message.contains("no contract at 0x2222"));
         for length in [1, 31, 33, 64] {
             let error = token_word(&token, &vec![0; length]).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Malformed);
+            assert_eq!(error.kind, ErrorKind::Refused);
         }
         assert!(token_word(&token, &[0; 32]).is_ok());
     }
