@@ -10,7 +10,7 @@ use crate::rungs::Rungs;
 use crate::singles::Clock;
 
 /// Calls of a batch that are no reads.
-const CANARIES: usize = 2;
+pub(crate) const CANARIES: usize = 2;
 /// The smallest batch that is one: a read and its canaries.
 pub(crate) const SMALLEST: usize = CANARIES + 1;
 

@@ -1,6 +1,7 @@
 //! All reads in one `eth_call` of Multicall3: one state, one height.
 
 use alloy::primitives::{Address, Bytes};
+use alloy::sol_types::abi::AbiDecoderConfig;
 use alloy::sol_types::{Revert, SolCall, SolError};
 use scanhost_evm as evm;
 use scanhost_plugin_api::prelude::*;
@@ -66,7 +67,11 @@ fn encode(multicall: Address, reads: &[Read]) -> Vec<u8> {
 }
 
 fn decode(multicall: Address, question: &Question<'_>, data: &[u8]) -> Result<Answers, Error> {
-    let results = m3::aggregate3Call::abi_decode_returns_validate(data)
+    // Results may all point at the same bytes: what they unfold to is bounded by what came.
+    let config = AbiDecoderConfig::new()
+        .validate(true)
+        .memory_limit(data.len().saturating_mul(4));
+    let results = m3::aggregate3Call::abi_decode_returns_with_config(data, config)
         .map_err(|error| Error::malformed(format!("not an answer of Multicall3: {error}")))?;
     // Results bear no keys: only the right number of them tells which is which.
     let [block, chain, results @ ..] = results.as_slice() else {

@@ -41,17 +41,33 @@ impl Provider for BscRpc {
     }
 
     fn caps(&self) -> Caps {
+        // The way that the options lead to; what else is found at run time is not known yet.
+        let one_request = Cost {
+            call: 1,
+            ..Cost::default()
+        };
+        let (cells_max, cost) = match (self.multicall, self.rpc_batch) {
+            (Some(_), _) => (usize::MAX, one_request),
+            (None, batch::SMALLEST..) => (self.rpc_batch - batch::CANARIES, one_request),
+            (None, _) => (
+                singles::CELLS_MAX,
+                Cost {
+                    call: 2,
+                    native_batch: 0,
+                    native_cell: 1,
+                    token_cell: 1,
+                },
+            ),
+        };
+        let cells_max = u32::try_from(cells_max).unwrap_or(u32::MAX);
+        let cells_max = cells_max.min(self.options.batch);
         Caps {
             native: true,
             tokens: true,
-            cells_per_call_max: self.options.batch,
-            addresses_per_call_max: self.options.batch,
+            cells_per_call_max: cells_max,
+            addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,
-            // The way that is taken as long as nothing else was found.
-            cost: Cost {
-                call: 1,
-                ..Cost::default()
-            },
+            cost,
             token_scope: Scope::Wallet,
             commitment_default: Commitment::Latest,
         }

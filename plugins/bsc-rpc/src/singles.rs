@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use scanhost_plugin_api::prelude::*;
 
-use crate::read::{Answers, Head, Question};
+use crate::read::{Answers, Head, Question, Read};
 
-/// Most reads in one call; a larger one is split by the host.
-pub(crate) const READS_MAX: usize = 50;
+/// Most cells in one call; a larger one is split by the host.
+pub(crate) const CELLS_MAX: usize = 50;
 
 /// Asks one by one. What was answered before the provider failed stays answered.
 pub(crate) async fn ask(cx: &Cx, question: &Question<'_>) -> Result<Answers, Error> {
-    if question.reads.len() > READS_MAX {
-        let message = format!(
-            "{} reads one by one, at most {READS_MAX} fit a call",
-            question.reads.len()
-        );
+    let of_a_cell = |read: &&Read| !matches!(read, Read::Decimals(_));
+    let cells = question.reads.iter().filter(of_a_cell).count();
+    if cells > CELLS_MAX {
+        let message = format!("{cells} cells one by one, at most {CELLS_MAX} fit a call");
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     let clock = Clock::start(cx);

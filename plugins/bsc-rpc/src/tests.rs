@@ -156,6 +156,66 @@ fn an_array_of_another_length_is_no_answer() {
 }
 
 #[test]
+fn an_answer_cut_anywhere_is_no_answer() {
+    let ask = Ask::all(&[ALICE], &[BNB, T]);
+    let whole = over_node(&json!({}), Node::default());
+    assert_eq!(amounts(&whole.ask(&ask).unwrap()), [100, 7]);
+    let sent = whole.sent();
+    let (_, body) = Node::default().answer(sent[0].1.as_bytes());
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let result = answer["result"].as_str().unwrap().to_owned();
+    for end in 3..result.len() {
+        let cut = result[..end].to_owned();
+        let bench = over(&json!({}), move |_| {
+            let answer = json!({"jsonrpc": "2.0", "id": 0, "result": cut});
+            (200, answer.to_string())
+        });
+        no_amount(&bench, &ask, ErrorKind::MALFORMED);
+    }
+}
+
+#[test]
+fn an_answer_that_unfolds_without_bound_is_no_answer() {
+    let word = |number: usize| format!("{number:064x}");
+    let addresses: Vec<String> = (1..=998).map(|index| format!("0x{index:040x}")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let ask = Ask::all(&addresses, &[BNB]);
+    // A thousand results, all of them the same megabyte.
+    let results = word(1000 * 32).repeat(1000);
+    let length = 1 << 20;
+    let one = format!(
+        "{}{}{}{}",
+        word(1),
+        word(64),
+        word(length),
+        "00".repeat(length)
+    );
+    let result = format!("0x{}{}{results}{one}", word(32), word(1000));
+    let bench = over(&json!({}), move |_| {
+        let answer = json!({"jsonrpc": "2.0", "id": 0, "result": result});
+        (200, answer.to_string())
+    });
+    let error = bench.ask(&ask).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::MALFORMED);
+    assert!(error.message.contains("memory"), "{}", error.message);
+}
+
+#[test]
+fn the_largest_call_is_read_whole() {
+    let bench = over_node(&json!({"batch": 4000}), Node::default());
+    let addresses: Vec<String> = (1..=4000).map(|index| format!("0x{index:040x}")).collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let told = bench.ask(&Ask::all(&addresses, &[BNB])).unwrap();
+    let bob = addresses
+        .iter()
+        .position(|address| *address == BOB)
+        .unwrap();
+    assert_eq!(told[bob].amount(), 200);
+    assert_eq!(amounts(&told).iter().sum::<u64>(), 200);
+    assert_eq!(bench.sent().len(), 1);
+}
+
+#[test]
 fn a_bad_result_leaves_only_its_cell_unknown() {
     for length in [0, 1, 31, 33, 64] {
         // Canaries, decimals of USDT, then Alice's BNB.
@@ -535,16 +595,22 @@ fn settings_that_make_no_sense_are_told() {
 
 #[test]
 fn caps_follow_the_options_and_addresses_have_one_form() {
-    let bench = over_node(&json!({"batch": 250}), Node::default());
-    let caps = bench.caps();
-    assert_eq!(
-        (caps.cells_per_call_max, caps.addresses_per_call_max),
-        (250, 250)
-    );
-    assert_eq!(
-        (caps.cost.call, caps.cost.native_cell, caps.cost.token_cell),
-        (1, 0, 0)
-    );
+    let bench = over_node(&json!({}), Node::default());
+    let check = |options: Value, cells, cost| {
+        let caps = over_node(&options, Node::default()).caps();
+        let max = (caps.cells_per_call_max, caps.addresses_per_call_max);
+        assert_eq!(max, (cells, cells), "{options}");
+        let told = caps.cost;
+        assert_eq!((told.call, told.native_cell, told.token_cell), cost);
+    };
+    check(json!({}), 1000, (1, 0, 0));
+    check(json!({"batch": 250}), 250, (1, 0, 0));
+    check(json!({"rpc_batch": 1}), 1000, (1, 0, 0));
+    // A call stays one request, or as many as its cells.
+    check(json!({"multicall": "off"}), 98, (1, 0, 0));
+    check(json!({"multicall": "off", "batch": 10}), 10, (1, 0, 0));
+    check(json!({"multicall": "off", "rpc_batch": 3}), 1, (1, 0, 0));
+    check(json!({"multicall": "off", "rpc_batch": 2}), 50, (2, 1, 1));
     let canonical = "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed";
     let checksummed = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
     assert_eq!(bench.validate(checksummed).unwrap(), canonical);
