@@ -1,1 +1,6 @@
-//! Test harness.
+//! The harness of Scanhost's end-to-end tests.
+//!
+//! [`upstream`] is the simulator of the servers that providers talk to. It knows the servers'
+//! documented formats and nothing of Scanhost.
+
+pub mod upstream;

@@ -1,0 +1,450 @@
+//! An EVM node's JSON-RPC, with Multicall3.
+
+use alloy::primitives::{Address, Bytes, U256, address};
+use alloy::sol_types::{Revert, SolCall, SolError, SolValue};
+use serde_json::Value;
+
+use super::asked::{Asked, Call, Cell, CellClass};
+use super::faults::{Fault, Kind, has, on_call, on_cell};
+use super::host::Host;
+use super::http::{Request, Response};
+use super::ledger::{EvmLedger, Token};
+use super::rpc::{self, Dialect, Raw, RpcCall, RpcError, quoted};
+
+/// Where Multicall3 is deployed on every chain that has it.
+pub const MULTICALL3: Address = address!("cA11bde05977b3631167028862bE2a173976CA11");
+
+/// Blocks below the newest that the `finalized` tag means on BNB Smart Chain.
+const FINALITY_BLOCKS: u64 = 2;
+/// States that a node without an archive keeps.
+const STATES_KEPT: u64 = 128;
+const BODY_MAX: usize = 5 * 1024 * 1024;
+
+mod abi {
+    alloy::sol! {
+        struct Call3 { address target; bool allowFailure; bytes callData; }
+        struct Result3 { bool success; bytes returnData; }
+        function aggregate3(Call3[] calls) returns (Result3[] returnData);
+        function getEthBalance(address addr) returns (uint256 balance);
+        function getBlockNumber() returns (uint256 blockNumber);
+        function getChainId() returns (uint256 chainid);
+        function getCurrentBlockTimestamp() returns (uint256 timestamp);
+        function balanceOf(address owner) returns (uint256 balance);
+        function decimals() returns (uint8 decimals);
+        function symbol() returns (string symbol);
+    }
+}
+
+pub(crate) fn inspect(request: &Request) -> Asked {
+    rpc::inspect(request, look)
+}
+
+pub(crate) fn answer(
+    request: &Request,
+    host: &Host,
+    ledger: &EvmLedger,
+    faults: &[Fault],
+    now_ms: i64,
+) -> Response {
+    let dialect = Dialect {
+        id_last: false,
+        body_max: BODY_MAX,
+        batch_max: host.batch_max,
+        usual_error: (-32000, "header not found"),
+        rate_error: (-32005, "limit exceeded"),
+    };
+    rpc::serve(request, &dialect, faults, look, |call| {
+        answer_call(call, host, ledger, faults, now_ms)
+    })
+}
+
+/// 429 as a gateway before the node gives it.
+pub(crate) fn rate_answer() -> Response {
+    let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"limit exceeded"}}"#;
+    Response::json(429, body)
+}
+
+/// What a call reads.
+pub(crate) fn look(method: &str, params: &[Value]) -> Call {
+    let mut call = Call::bare(method);
+    match method {
+        "eth_getBalance" => {
+            let address = params.first().and_then(Value::as_str).unwrap_or_default();
+            call.cells.push(Cell::new(CellClass::Native, address));
+        }
+        "eth_call" => {
+            if let Ok((to, data)) = call_object(params) {
+                call.cells = cells_of(to, &data);
+            }
+        }
+        _ => {}
+    }
+    call
+}
+
+/// Answers one call; the proxy module of Etherscan comes in here too.
+pub(crate) fn answer_call(
+    call: &RpcCall,
+    host: &Host,
+    ledger: &EvmLedger,
+    faults: &[Fault],
+    now_ms: i64,
+) -> Result<Raw, RpcError> {
+    answer_method(
+        &call.method,
+        &call.params,
+        &call.asked,
+        host,
+        ledger,
+        faults,
+        now_ms,
+    )
+}
+
+pub(crate) fn answer_method(
+    method: &str,
+    params: &[Value],
+    asked: &Call,
+    host: &Host,
+    ledger: &EvmLedger,
+    faults: &[Fault],
+    now_ms: i64,
+) -> Result<Raw, RpcError> {
+    let behind = on_call(faults, asked, |kind| match kind {
+        Kind::Behind { blocks } => Some(*blocks),
+        _ => None,
+    });
+    let chain_id = if has(faults, asked, &Kind::WrongChain) {
+        if ledger.chain_id == 97 { 56 } else { 97 }
+    } else {
+        ledger.chain_id
+    };
+    let head = ledger.blocks.height_at(now_ms);
+    let node = Node {
+        ledger,
+        faults,
+        asked,
+        chain_id,
+        head: head.saturating_sub(behind.unwrap_or(0)),
+        subcalls_max: host.subcalls_max,
+    };
+    match method {
+        "eth_chainId" => Ok(format!("\"{chain_id:#x}\"")),
+        "net_version" => Ok(format!("\"{chain_id}\"")),
+        "eth_blockNumber" => Ok(format!("\"{:#x}\"", node.head)),
+        "eth_getBalance" => node.get_balance(params),
+        "eth_getCode" => {
+            let address = address_param(params, 0)?;
+            node.state_height(params.get(1))?;
+            let code = if node.has_code(address) {
+                "0x6080604052"
+            } else {
+                "0x"
+            };
+            Ok(quoted(code))
+        }
+        "eth_call" => {
+            let height = node.state_height(params.get(1))?;
+            let (to, data) = call_object(params)?;
+            node.call(to, &data, height)
+        }
+        "eth_getBlockByNumber" => node.block(params),
+        "eth_getTransactionReceipt" | "eth_getTransactionByHash" => Ok("null".to_owned()),
+        "eth_getTransactionCount" => {
+            address_param(params, 0)?;
+            Ok("\"0x0\"".to_owned())
+        }
+        _ => Err(RpcError::no_method(method)),
+    }
+}
+
+struct Node<'a> {
+    ledger: &'a EvmLedger,
+    faults: &'a [Fault],
+    asked: &'a Call,
+    chain_id: u64,
+    head: u64,
+    subcalls_max: usize,
+}
+
+// === impl Node ===
+
+impl Node<'_> {
+    fn get_balance(&self, params: &[Value]) -> Result<Raw, RpcError> {
+        let address = address_param(params, 0)?;
+        self.state_height(params.get(1))?;
+        let amount = self.ledger.native_of(address);
+        let cell = self.asked.cells.first();
+        let fault = cell.and_then(|cell| on_cell(self.faults, self.asked, cell));
+        Ok(match fault {
+            Some(Kind::NumberAsText) => quoted(&amount.to_string()),
+            // As a number JSON loses digits, which is why the format has text.
+            Some(Kind::TextAsNumber) => amount.to_string(),
+            Some(Kind::Huge) => format!("\"0x1{}\"", "0".repeat(64)),
+            Some(Kind::Lie) => format!("\"{:#x}\"", amount.saturating_add(U256::from(1))),
+            Some(Kind::EmptyReturnData) => "\"0x\"".to_owned(),
+            Some(Kind::ItemError) => return Err(RpcError::new(-32000, "missing trie node")),
+            _ => format!("\"{amount:#x}\""),
+        })
+    }
+
+    /// The height of the state that a block parameter means.
+    fn state_height(&self, block: Option<&Value>) -> Result<u64, RpcError> {
+        let number = match block {
+            Some(Value::Object(object)) => object.get("blockNumber"),
+            block => block,
+        };
+        let height = match number.and_then(Value::as_str) {
+            None | Some("latest" | "pending") => return Ok(self.head),
+            Some(tag) => self.height_of(tag)?,
+        };
+        if height > self.head {
+            return Err(RpcError::new(-32000, "header not found"));
+        }
+        if self.head - height >= STATES_KEPT {
+            let hash = self.ledger.blocks.hash(height);
+            let message =
+                format!("missing trie node {hash} (path ) state 0x{hash} is not available");
+            return Err(RpcError::new(-32000, message));
+        }
+        Ok(height)
+    }
+
+    fn height_of(&self, tag: &str) -> Result<u64, RpcError> {
+        match tag {
+            "latest" | "pending" => Ok(self.head),
+            "safe" => Ok(self.head.saturating_sub(1)),
+            "finalized" => Ok(self.head.saturating_sub(FINALITY_BLOCKS)),
+            "earliest" => Ok(0),
+            number => {
+                let digits = number.strip_prefix("0x");
+                let height = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                height.ok_or_else(|| {
+                    RpcError::params("invalid argument 1: hex string without 0x prefix")
+                })
+            }
+        }
+    }
+
+    fn block(&self, params: &[Value]) -> Result<Raw, RpcError> {
+        let tag = params.first().and_then(Value::as_str);
+        let tag = tag.ok_or_else(|| RpcError::params("missing value for required argument 0"))?;
+        let height = self.height_of(tag)?;
+        if height > self.head {
+            return Ok("null".to_owned());
+        }
+        let blocks = &self.ledger.blocks;
+        let hash = blocks.hash(height);
+        let parent = height.checked_sub(1).map(|parent| blocks.hash(parent));
+        let parent = parent.unwrap_or_else(|| "0".repeat(64));
+        let time = blocks.time_s(height).max(0);
+        Ok(format!(
+            r#"{{"number":"{height:#x}","hash":"0x{hash}","parentHash":"0x{parent}","timestamp":"{time:#x}","transactions":[]}}"#
+        ))
+    }
+
+    fn has_code(&self, address: Address) -> bool {
+        self.ledger.tokens.contains_key(&address)
+            || (address == MULTICALL3 && self.ledger.multicall)
+    }
+
+    fn call(&self, to: Address, data: &[u8], height: u64) -> Result<Raw, RpcError> {
+        let aggregate = abi::aggregate3Call::abi_decode(data);
+        let data = match aggregate {
+            Ok(aggregate) if to == MULTICALL3 && self.ledger.multicall => {
+                self.aggregate(aggregate.calls, height)?
+            }
+            _ => {
+                let cell = cell_of(to, data);
+                self.faulty(to, data, &cell, height)
+                    .map_err(|revert| reverted(&revert))?
+            }
+        };
+        let touched = |kind| has(self.faults, self.asked, kind);
+        if touched(&Kind::Null) {
+            return Ok("null".to_owned());
+        }
+        if touched(&Kind::TextAsNumber) {
+            return Ok(U256::try_from_be_slice(&data)
+                .unwrap_or_default()
+                .to_string());
+        }
+        Ok(quoted(&data.to_string()))
+    }
+
+    fn aggregate(&self, calls: Vec<abi::Call3>, height: u64) -> Result<Bytes, RpcError> {
+        if calls.len() > self.subcalls_max {
+            return Err(RpcError::new(-32000, "out of gas"));
+        }
+        let mut results = Vec::with_capacity(calls.len());
+        for call in calls {
+            let cell = cell_of(call.target, &call.callData);
+            let (success, data) = match self.faulty(call.target, &call.callData, &cell, height) {
+                Ok(data) => (true, data),
+                Err(_) if !call.allowFailure => return Err(reverted("Multicall3: call failed")),
+                Err(reason) => (false, Revert::from(reason).abi_encode().into()),
+            };
+            results.push(abi::Result3 {
+                success,
+                returnData: data,
+            });
+        }
+        let touched = |kind| has(self.faults, self.asked, kind);
+        if touched(&Kind::Short) {
+            results.pop();
+        }
+        if let (true, Some(first)) = (touched(&Kind::Doubled), results.first()) {
+            results.push(first.clone());
+        }
+        if touched(&Kind::Uninvited) {
+            results.push(abi::Result3 {
+                success: true,
+                returnData: word(U256::from(1)),
+            });
+        }
+        Ok(results.abi_encode().into())
+    }
+
+    /// A sub-call with the fault of its cell.
+    fn faulty(&self, to: Address, data: &[u8], cell: &Cell, height: u64) -> Result<Bytes, String> {
+        let amount = cell.class != CellClass::Other;
+        let returned = self.run(to, data, height);
+        match on_cell(self.faults, self.asked, cell) {
+            Some(Kind::EmptyReturnData) => Ok(Bytes::new()),
+            Some(Kind::ItemError) if amount => Err("execution reverted".to_owned()),
+            Some(Kind::Huge) if amount => {
+                let mut bytes = vec![1];
+                bytes.extend([0; 32]);
+                Ok(bytes.into())
+            }
+            Some(Kind::Lie) if amount => returned.map(|data| {
+                let told = U256::try_from_be_slice(&data);
+                told.map_or(data, |told| word(told.saturating_add(U256::from(1))))
+            }),
+            Some(Kind::NumberAsText) if amount => returned.map(|data| {
+                let told = U256::try_from_be_slice(&data).unwrap_or_default();
+                told.to_string().abi_encode().into()
+            }),
+            _ => returned,
+        }
+    }
+
+    /// What the contract returns; an address without code returns nothing and succeeds.
+    fn run(&self, to: Address, data: &[u8], height: u64) -> Result<Bytes, String> {
+        let selector: [u8; 4] = match data.get(..4) {
+            Some(selector) => selector.try_into().expect("four bytes"),
+            None => [0; 4],
+        };
+        if to == MULTICALL3 && self.ledger.multicall {
+            return match selector {
+                abi::getEthBalanceCall::SELECTOR => {
+                    let call = abi::getEthBalanceCall::abi_decode(data);
+                    let call = call.map_err(|_| String::new())?;
+                    Ok(word(self.ledger.native_of(call.addr)))
+                }
+                abi::getBlockNumberCall::SELECTOR => Ok(word(U256::from(height))),
+                abi::getChainIdCall::SELECTOR => Ok(word(U256::from(self.chain_id))),
+                abi::getCurrentBlockTimestampCall::SELECTOR => {
+                    let time = u64::try_from(self.ledger.blocks.time_s(height));
+                    Ok(word(U256::from(time.unwrap_or(0))))
+                }
+                _ => Err(String::new()),
+            };
+        }
+        match self.ledger.tokens.get(&to) {
+            Some(token) => self.run_token(token, selector, data),
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    fn run_token(&self, token: &Token, selector: [u8; 4], data: &[u8]) -> Result<Bytes, String> {
+        match selector {
+            abi::balanceOfCall::SELECTOR => {
+                let call = abi::balanceOfCall::abi_decode(data).map_err(|_| String::new())?;
+                Ok(word(token.balance_of(call.owner)))
+            }
+            abi::decimalsCall::SELECTOR => {
+                let wrong = self.faults.iter().find_map(|fault| match fault.what {
+                    Kind::WrongDecimals { decimals } => Some(decimals),
+                    _ => None,
+                });
+                Ok(word(U256::from(wrong.unwrap_or(token.decimals))))
+            }
+            abi::symbolCall::SELECTOR => Ok(token.symbol.abi_encode().into()),
+            _ => Err(String::new()),
+        }
+    }
+}
+
+fn word(value: U256) -> Bytes {
+    value.to_be_bytes::<32>().into()
+}
+
+/// Code 3 with the reason as `Error(string)`, as geth has it.
+fn reverted(reason: &str) -> RpcError {
+    if reason.is_empty() {
+        return RpcError::new(3, "execution reverted").with_data(quoted("0x"));
+    }
+    let data: Bytes = Revert::from(reason).abi_encode().into();
+    let message = format!("execution reverted: {reason}");
+    RpcError::new(3, message).with_data(quoted(&data.to_string()))
+}
+
+fn cells_of(to: Address, data: &[u8]) -> Vec<Cell> {
+    match abi::aggregate3Call::abi_decode(data) {
+        Ok(aggregate) if to == MULTICALL3 => {
+            let calls = aggregate.calls.iter();
+            calls
+                .map(|call| cell_of(call.target, &call.callData))
+                .collect()
+        }
+        _ => vec![cell_of(to, data)],
+    }
+}
+
+fn cell_of(to: Address, data: &[u8]) -> Cell {
+    if let Ok(call) = abi::balanceOfCall::abi_decode(data) {
+        return Cell::new(CellClass::Token, call.owner.to_string());
+    }
+    match abi::getEthBalanceCall::abi_decode(data) {
+        Ok(call) if to == MULTICALL3 => Cell::new(CellClass::Native, call.addr.to_string()),
+        _ => Cell::new(CellClass::Other, ""),
+    }
+}
+
+fn call_object(params: &[Value]) -> Result<(Address, Vec<u8>), RpcError> {
+    let object = params.first().and_then(Value::as_object);
+    let object = object.ok_or_else(|| RpcError::params("missing value for required argument 0"))?;
+    let to = parse_address(object.get("to"), 0)?;
+    let data = object.get("data").or_else(|| object.get("input"));
+    let data = data.and_then(Value::as_str).unwrap_or("0x");
+    let bytes = data
+        .strip_prefix("0x")
+        .and_then(|digits| hex::decode(digits).ok());
+    let bytes = bytes.ok_or_else(|| {
+        RpcError::params("invalid argument 0: json: cannot unmarshal invalid hex string into Go struct field TransactionArgs.data of type hexutil.Bytes")
+    })?;
+    Ok((to, bytes))
+}
+
+fn address_param(params: &[Value], place: usize) -> Result<Address, RpcError> {
+    parse_address(params.get(place), place)
+}
+
+fn parse_address(value: Option<&Value>, place: usize) -> Result<Address, RpcError> {
+    let text = value
+        .and_then(Value::as_str)
+        .ok_or_else(|| RpcError::params(format!("missing value for required argument {place}")))?;
+    let digits = text.strip_prefix("0x").ok_or_else(|| {
+        let of = "json: cannot unmarshal hex string without 0x prefix into Go value of type common.Address";
+        RpcError::params(format!("invalid argument {place}: {of}"))
+    })?;
+    let bytes = hex::decode(digits).ok().filter(|bytes| bytes.len() == 20);
+    let bytes = bytes.ok_or_else(|| {
+        let digits = digits.len();
+        RpcError::params(format!(
+            "invalid argument {place}: hex string has length {digits}, want 40 for common.Address"
+        ))
+    })?;
+    Ok(Address::from_slice(&bytes))
+}
