@@ -27,15 +27,19 @@
 //!
 //! | kind | endpoint | answers |
 //! |---|---|---|
-//! | [`HostKind::Esplora`] | `http://…/NAME/api` | `address/A`, `address/A/utxo`, `scripthash/H`, `blocks/tip/height`, `blocks/tip/hash`, `block-height/N`, `block/HASH`, `tx/ID`, `tx/ID/status`, `fee-estimates`, `mempool`; with `oauth2` also `POST /NAME/token` |
+//! | [`HostKind::Esplora`] | `http://…/NAME/api` | `address/A`, `address/A/utxo`, `scripthash/H`, `blocks/tip/height`, `blocks/tip/hash`, `block-height/N`, `block/HASH`, `tx/ID`, `tx/ID/status`, `POST tx`, `fee-estimates`, `mempool`; with `oauth2` also `POST /NAME/token` |
 //! | [`HostKind::Mempool`] | `http://…/NAME/api` | the same, and `v1/fees/recommended`, `v1/validate-address/A` |
 //! | [`HostKind::Etherscan`] | `http://…/NAME/v2/api` | `account`: `balance`, `balancemulti`, `tokenbalance`; `transaction`: `gettxreceiptstatus`; `proxy`: the EVM methods but `eth_getBalance` |
-//! | [`HostKind::Evm`] | `http://…/NAME` | `eth_chainId`, `net_version`, `eth_blockNumber`, `eth_getBalance`, `eth_getCode`, `eth_call`, `eth_getBlockByNumber`, `eth_getTransactionCount`; receipts are `null` |
-//! | [`HostKind::Solana`] | `http://…/NAME` | `getMultipleAccounts`, `getAccountInfo`, `getBalance`, `getTokenAccountsByOwner`, `getGenesisHash`, `getSlot`, `getBlockHeight`, `getHealth`, `getVersion` |
+//! | [`HostKind::Evm`] | `http://…/NAME` | `eth_chainId`, `net_version`, `eth_blockNumber`, `eth_getBalance`, `eth_getCode`, `eth_call`, `eth_getBlockByNumber`, `eth_getTransactionCount`, `eth_sendRawTransaction`, `eth_getTransactionReceipt`, `eth_getTransactionByHash` |
+//! | [`HostKind::Solana`] | `http://…/NAME` | `getMultipleAccounts`, `getAccountInfo`, `getBalance`, `getTokenAccountsByOwner`, `getGenesisHash`, `getSlot`, `getBlockHeight`, `getHealth`, `getVersion`, `getLatestBlockhash`, `sendTransaction`, `getSignatureStatuses` |
 //!
 //! An address of which the ledger was told nothing is a real zero: zero statistics, `0x0`, `"0"`,
 //! or on Solana an account that does not exist. A contract without code answers `0x`, and in
 //! Multicall3 `(true, 0x)`. The state of a chain is the same at every height that it keeps.
+//!
+//! A transaction handed in is in the block after the height at which it came; what it moves is not
+//! looked at, so balances stay as told. [`World::handle`] keeps it when the answer was given, also
+//! when the answer then is cut on the wire: the uncertain case of a broadcast.
 //!
 //! # Faults
 //!
@@ -70,6 +74,7 @@
 //! items to those cells. For a list or a call, one such cell is enough.
 
 mod asked;
+mod broadcast;
 mod demo;
 mod esplora;
 mod etherscan;
@@ -94,7 +99,8 @@ pub use self::host::{Host, HostKind, Oauth2, Window};
 pub use self::http::{Ending, Request, Response};
 pub use self::ledger::{
     ATA_PROGRAM, BitcoinLedger, Blocks, EvmLedger, Ledger, Mint, Seeded, SeededAsset, SolanaLedger,
-    Stats, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, Tally, Token, TokenAccount, associated_account,
+    Stats, TOKEN_2022_PROGRAM, TOKEN_PROGRAM, Tally, Token, TokenAccount, Transaction,
+    associated_account,
 };
 pub use self::server::Upstream;
 pub use self::world::{Counters, LogEntry, World};

@@ -154,13 +154,12 @@ impl Demo {
             for (index, address) in seeded.addresses.iter().enumerate() {
                 writeln!(csv, "{address},{index}").expect("a string takes all");
                 for asset in &seeded.assets {
-                    let cell = serde_json::json!({
-                        "chain": chain,
-                        "address": address,
-                        "asset": asset.symbol,
-                        "amount": seeded.amount(index, &asset.symbol).to_string(),
-                    });
-                    writeln!(expected, "{cell}").expect("a string takes all");
+                    let (symbol, amount) = (&asset.symbol, seeded.amount(index, &asset.symbol));
+                    writeln!(
+                        expected,
+                        r#"{{"chain":"{chain}","address":"{address}","asset":"{symbol}","amount":"{amount}"}}"#
+                    )
+                    .expect("a string takes all");
                 }
             }
             write(&format!("{chain}.csv"), &csv)?;
@@ -426,5 +425,97 @@ impl ToldLedger {
             Self::SeededBsc { seed, count } => Ledger::seeded_bsc(seed, count).ledger,
             Self::SeededSolana { seed, count } => Ledger::seeded_solana(seed, count).ledger,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Request;
+
+    #[test]
+    fn a_demo_writes_what_its_hosts_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = Demo::new(10, 3, 0);
+        demo.write_to(folder.path(), "http://127.0.0.1:9").unwrap();
+        let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let config = text("scanhost.toml");
+        assert!(config.contains("pool = [\"bsc-a\", \"bsc-b\", \"bscscan\"]"));
+        assert!(config.contains("endpoint = \"http://127.0.0.1:9/bscscan/v2/api\""));
+        let list = text("bsc.csv");
+        assert_eq!(list.lines().count(), 11);
+
+        let expected = text("expected.json");
+        let cells = expected
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        let cells: Vec<serde_json::Value> = cells.collect();
+        assert_eq!(cells.len(), 10 * (1 + 3 + 3));
+        let mut native = cells.iter().filter(|cell| cell["asset"] == "BNB");
+        let all_answered = native.all(|cell| {
+            let [address, amount] = ["address", "amount"].map(|key| cell[key].as_str().unwrap());
+            let target = format!(
+                "/bscscan/v2/api?chainid=56&apikey={API_KEY}&module=account&action=balance&address={address}"
+            );
+            let answer = demo.world.handle(&Request::get(target), 0).body_text();
+            answer.contains(&format!(r#""result":"{amount}""#))
+        });
+        assert!(all_answered);
+    }
+
+    #[test]
+    fn a_demo_with_faults_has_a_host_that_is_down() {
+        let mut demo = Demo::new(1, 3, 0).with_faults();
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
+        let mut status = |host: &str| demo.world.handle(&Request::post_json(host, body), 0).status;
+        assert_eq!((status("/bsc-a"), status("/bsc-b")), (503, 200));
+    }
+
+    #[track_caller]
+    fn read_world(json: &str) -> Result<World, DemoError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("world.json");
+        fs::write(&path, json).unwrap();
+        World::read(&path)
+    }
+
+    #[test]
+    fn a_world_is_read_from_json() {
+        let world = read_world(
+            r#"{"ledgers": {
+                "btc": {"chain": "bitcoin", "network": "testnet4", "height": 5},
+                "bsc": {"chain": "evm", "chain_id": 97, "symbol": "tBNB", "height": 9,
+                    "tokens": {"0x55d398326f99059fF775485246999027B3197955": {"symbol": "USDT",
+                        "decimals": 6, "balances": {"0xddBd2B932c763bA5b1b7AE3B362eac3e8d40121A": "7"}}}},
+                "sol": {"chain": "seeded_solana", "seed": 1, "count": 2}},
+            "hosts": {"a": {"kind": "evm", "ledger": "bsc", "batch_max": 3}},
+            "faults": [{"when": {"host": "a"}, "what": {"kind": "hang"}}]}"#,
+        );
+        let world = world.unwrap();
+        let holder = "0xddBd2B932c763bA5b1b7AE3B362eac3e8d40121A";
+        assert_eq!(
+            world.ledger("bsc").unwrap().amount_of(holder, "USDT"),
+            Some(U256::from(7))
+        );
+        assert_eq!(world.faults.list().len(), 1);
+        assert_eq!(world.hosts().next().unwrap().1.batch_max, 3);
+    }
+
+    #[test]
+    fn a_world_that_does_not_fit_together_is_refused_with_the_reason() {
+        #[track_caller]
+        fn check(json: &str, expected: &str) {
+            let error = read_world(json).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        check("[", "failed to parse the world in");
+        let host = r#"{"ledgers": {}, "hosts": {"a": {"kind": "evm", "ledger": "x"}}}"#;
+        check(
+            host,
+            "failed to set up host `a`: there is no ledger `x` of its kind",
+        );
+        let value = r#"{"ledgers": {"s": {"chain": "solana", "height": 1,
+            "balances": {"abc": "1"}}}, "hosts": {}}"#;
+        check(value, "`abc` is no Solana address");
     }
 }

@@ -8,6 +8,7 @@ use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::{Hash, sha256};
 
 use super::asked::{Asked, Call, Cell, CellClass};
+use super::broadcast;
 use super::faults::{Fault, Kind, has, on_call, on_cell};
 use super::host::{Host, HostKind};
 use super::http::{Request, Response};
@@ -58,9 +59,6 @@ pub(crate) fn answer(
     if let Some(body) = error {
         return Response::json(200, body);
     }
-    if request.method != "GET" {
-        return not_found(path);
-    }
     let behind = on_call(faults, &call, |kind| match kind {
         Kind::Behind { blocks } => Some(*blocks),
         _ => None,
@@ -71,6 +69,12 @@ pub(crate) fn answer(
         tip: tip.saturating_sub(behind.unwrap_or(0)),
         wrong_chain: has(faults, &call, &Kind::WrongChain),
     };
+    if (request.method.as_str(), path) == ("POST", "/api/tx") {
+        return view.broadcast(&request.body);
+    }
+    if request.method != "GET" {
+        return not_found(path);
+    }
     if let Some(backend) = path.strip_prefix("/api/v1/") {
         return match host.kind {
             HostKind::Mempool => mempool_backend(backend, ledger.network),
@@ -93,8 +97,12 @@ pub(crate) fn answer(
         Some(("block", hash, "")) => view.block(hash),
         Some(("tx", txid, rest @ ("" | "status"))) => match bitcoin::Txid::from_str(txid) {
             Err(_) => Response::text(400, "Invalid hex string"),
-            // The ledger tells no transactions, and electrs has no existence check here.
-            Ok(_) if rest == "status" => Response::json(200, r#"{"confirmed":false}"#),
+            // There is no check for existence here, as in electrs.
+            Ok(_) if rest == "status" => Response::json(200, view.status(txid)),
+            Ok(_) if ledger.blocks.transactions.contains_key(txid) => {
+                let status = view.status(txid);
+                Response::json(200, format!(r#"{{"txid":"{txid}","status":{status}}}"#))
+            }
             Ok(_) => Response::text(404, "Transaction not found"),
         },
         Some(("fee-estimates", "", "")) => Response::json(
@@ -147,6 +155,34 @@ impl View<'_> {
             r#"{{"id":"{hash}","height":{height},"timestamp":{time},"mediantime":{time},"previousblockhash":{before}}}"#
         );
         Response::json(200, body)
+    }
+
+    fn status(&self, txid: &str) -> String {
+        let blocks = &self.ledger.blocks;
+        let Some(height) = blocks.mined(txid, self.tip) else {
+            return r#"{"confirmed":false}"#.to_owned();
+        };
+        let (hash, time) = (self.hash(height), blocks.time_s(height));
+        format!(
+            r#"{{"confirmed":true,"block_height":{height},"block_hash":"{hash}","block_time":{time}}}"#
+        )
+    }
+
+    fn broadcast(&self, body: &[u8]) -> Response {
+        let refused = |code: i64, message: &str| {
+            let error = format!(r#"{{"code":{code},"message":"{message}"}}"#);
+            Response::text(400, format!("sendrawtransaction RPC error: {error}"))
+        };
+        match broadcast::bitcoin_id(body) {
+            None => refused(
+                -22,
+                "TX decode failed. Make sure the tx has at least one input.",
+            ),
+            Some(txid) if self.ledger.blocks.mined(&txid, self.tip).is_some() => {
+                refused(-27, "Transaction outputs already in utxo set")
+            }
+            Some(txid) => Response::text(200, txid),
+        }
     }
 
     fn script_hash(

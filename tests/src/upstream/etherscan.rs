@@ -98,7 +98,7 @@ pub(crate) fn answer(
         ("account", "balance") => balance(&query, ledger, &call, faults),
         ("account", "balancemulti") => balance_multi(&query, ledger, &call, faults),
         ("account", "tokenbalance") => token_balance(&query, ledger, &call, faults),
-        ("transaction", "gettxreceiptstatus") => ok(r#"{"status":""}"#),
+        ("transaction", "gettxreceiptstatus") => receipt_status(&query, ledger, now_ms),
         ("account" | "transaction", _) => not_ok(BAD_ACTION),
         ("proxy", action) => proxy(action, &query, host, ledger, &call, faults, now_ms),
         _ => not_ok(BAD_MODULE),
@@ -136,6 +136,7 @@ impl Query {
             "eth_getCode" | "eth_getTransactionCount" => {
                 vec![self.get("address").into(), tag.into()]
             }
+            "eth_sendRawTransaction" => vec![self.get("hex").into()],
             "eth_getTransactionReceipt" | "eth_getTransactionByHash" => {
                 vec![self.get("txhash").into()]
             }
@@ -209,6 +210,16 @@ fn balance_multi(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault
     ok(&format!("[{}]", entries.join(",")))
 }
 
+/// Empty while no block has the transaction.
+fn receipt_status(query: &Query, ledger: &EvmLedger, now_ms: i64) -> Response {
+    let hash = query.get("txhash");
+    let blocks = &ledger.blocks;
+    let mined = blocks.mined(hash, blocks.height_at(now_ms));
+    let known = mined.and_then(|_| blocks.transactions.get(hash));
+    let status = known.map_or("", |known| if known.reverted { "0" } else { "1" });
+    ok(&format!(r#"{{"status":"{status}"}}"#))
+}
+
 fn proxy(
     action: &str,
     query: &Query,
@@ -228,6 +239,7 @@ fn proxy(
         "eth_getTransactionCount",
         "eth_getTransactionReceipt",
         "eth_getTransactionByHash",
+        "eth_sendRawTransaction",
     ];
     if !offered.contains(&action) {
         return not_ok(BAD_ACTION);

@@ -5,6 +5,7 @@ use alloy::sol_types::{Revert, SolCall, SolError, SolValue};
 use serde_json::Value;
 
 use super::asked::{Asked, Call, Cell, CellClass};
+use super::broadcast;
 use super::faults::{Fault, Kind, has, on_call, on_cell};
 use super::host::Host;
 use super::http::{Request, Response};
@@ -149,7 +150,18 @@ pub(crate) fn answer_method(
             node.call(to, &data, height)
         }
         "eth_getBlockByNumber" => node.block(params),
-        "eth_getTransactionReceipt" | "eth_getTransactionByHash" => Ok("null".to_owned()),
+        "eth_getTransactionReceipt" => Ok(node.receipt(params)),
+        "eth_getTransactionByHash" => Ok(node.transaction(params)),
+        "eth_sendRawTransaction" => {
+            let raw = params.first().and_then(Value::as_str).unwrap_or_default();
+            match broadcast::evm_id(raw) {
+                None => Err(RpcError::new(-32000, "typed transaction too short")),
+                Some(hash) if ledger.blocks.transactions.contains_key(&hash) => {
+                    Err(RpcError::new(-32000, "already known"))
+                }
+                Some(hash) => Ok(quoted(&hash)),
+            }
+        }
         "eth_getTransactionCount" => {
             address_param(params, 0)?;
             Ok("\"0x0\"".to_owned())
@@ -241,6 +253,42 @@ impl Node<'_> {
         Ok(format!(
             r#"{{"number":"{height:#x}","hash":"0x{hash}","parentHash":"0x{parent}","timestamp":"{time:#x}","transactions":[]}}"#
         ))
+    }
+
+    /// `null` until a block has the transaction.
+    fn receipt(&self, params: &[Value]) -> Raw {
+        let hash = params.first().and_then(Value::as_str).unwrap_or_default();
+        let blocks = &self.ledger.blocks;
+        let Some(height) = blocks.mined(hash, self.head) else {
+            return "null".to_owned();
+        };
+        let reverted = blocks
+            .transactions
+            .get(hash)
+            .is_some_and(|known| known.reverted);
+        let status = if reverted { "0x0" } else { "0x1" };
+        let block = blocks.hash(height);
+        format!(
+            r#"{{"transactionHash":"{hash}","transactionIndex":"0x0","blockHash":"0x{block}","blockNumber":"{height:#x}","cumulativeGasUsed":"0x5208","gasUsed":"0x5208","effectiveGasPrice":"0x3b9aca00","contractAddress":null,"logs":[],"status":"{status}","type":"0x0"}}"#
+        )
+    }
+
+    /// `null` for an unknown transaction, without a block while it waits.
+    fn transaction(&self, params: &[Value]) -> Raw {
+        let hash = params.first().and_then(Value::as_str).unwrap_or_default();
+        let blocks = &self.ledger.blocks;
+        if !blocks.transactions.contains_key(hash) {
+            return "null".to_owned();
+        }
+        match blocks.mined(hash, self.head) {
+            None => format!(r#"{{"hash":"{hash}","blockHash":null,"blockNumber":null}}"#),
+            Some(height) => {
+                let block = blocks.hash(height);
+                format!(
+                    r#"{{"hash":"{hash}","blockHash":"0x{block}","blockNumber":"{height:#x}"}}"#
+                )
+            }
+        }
     }
 
     fn has_code(&self, address: Address) -> bool {

@@ -14,6 +14,8 @@ pub use self::solana::{
     associated_account,
 };
 
+use std::collections::BTreeMap;
+
 use ::bitcoin::hashes::{Hash, sha256};
 use alloy::primitives::U256;
 
@@ -39,6 +41,19 @@ pub struct Blocks {
     pub block_ms: u64,
     /// Each reorganisation, as the first height whose block was replaced.
     pub forks: Vec<u64>,
+    /// The transactions handed in, by id.
+    pub transactions: BTreeMap<String, Transaction>,
+}
+
+/// A transaction that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Height when it was handed in; the block after it has the transaction.
+    pub seen: u64,
+    /// Never gets into a block.
+    pub stuck: bool,
+    /// Gets into a block and fails there; Bitcoin has no such thing.
+    pub reverted: bool,
 }
 
 // === impl Ledger ===
@@ -118,6 +133,7 @@ impl Blocks {
             since_ms: 0,
             block_ms: 0,
             forks: Vec::new(),
+            transactions: BTreeMap::new(),
         }
     }
 
@@ -127,6 +143,27 @@ impl Blocks {
         let passed_ms = u64::try_from(now_ms.saturating_sub(self.since_ms)).unwrap_or(0);
         let grown = passed_ms.checked_div(self.block_ms);
         self.height.saturating_add(grown.unwrap_or(0))
+    }
+
+    /// Hands in a transaction; a known one stays as it is.
+    pub fn hand_in(&mut self, id: String, now_ms: i64) {
+        let seen = self.height_at(now_ms);
+        self.transactions.entry(id).or_insert(Transaction {
+            seen,
+            stuck: false,
+            reverted: false,
+        });
+    }
+
+    /// The height of the block that has the transaction, if that is not above `tip`.
+    #[must_use]
+    pub fn mined(&self, id: &str, tip: u64) -> Option<u64> {
+        let transaction = self
+            .transactions
+            .get(id)
+            .filter(|transaction| !transaction.stuck)?;
+        let height = transaction.seen.saturating_add(1);
+        (height <= tip).then_some(height)
     }
 
     /// When a block was made, in seconds since 1970.

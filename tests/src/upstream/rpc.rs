@@ -108,6 +108,21 @@ pub(crate) fn inspect(request: &Request, look: impl Fn(&str, &[Value]) -> Call) 
     Asked { calls }
 }
 
+/// What `read` makes of the parameters of each call of this method.
+pub(crate) fn sent<T>(
+    request: &Request,
+    method: &str,
+    read: impl Fn(&[Value]) -> Option<T>,
+) -> Vec<T> {
+    let calls = match parse(&request.body, |method, _| Call::bare(method)) {
+        Ok(Parsed::One(call)) => vec![call],
+        Ok(Parsed::Batch(calls)) => calls,
+        Err(_) => Vec::new(),
+    };
+    let calls = calls.iter().filter(|call| call.method == method);
+    calls.filter_map(|call| read(&call.params)).collect()
+}
+
 /// Answers a request, call by call, with the faults of lists, ids and errors put in.
 pub(crate) fn serve(
     request: &Request,

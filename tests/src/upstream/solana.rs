@@ -6,6 +6,7 @@ use serde_json::Value;
 use solana_pubkey::Pubkey;
 
 use super::asked::{Asked, Call, Cell, CellClass};
+use super::broadcast;
 use super::faults::{Fault, Kind, has, on_call, on_cell};
 use super::host::Host;
 use super::http::{Request, Response};
@@ -21,6 +22,9 @@ const MINT_RENT: u64 = 1_461_600;
 /// Slots from the newest to the newest confirmed and finalized ones.
 const CONFIRMED_SLOTS: u64 = 1;
 const FINALIZED_SLOTS: u64 = 32;
+/// How long a blockhash, and a recent status, is known.
+const BLOCKHASH_BLOCKS: u64 = 150;
+const SIGNATURES_MAX: usize = 256;
 
 pub(crate) fn inspect(request: &Request, ledger: &SolanaLedger) -> Asked {
     rpc::inspect(request, |method, params| look(method, params, ledger))
@@ -161,6 +165,12 @@ impl<'a> Node<'a> {
             }
             "getMultipleAccounts" => self.get_multiple(params),
             "getTokenAccountsByOwner" => self.get_by_owner(params),
+            "getLatestBlockhash" => self.latest_blockhash(params),
+            "getSignatureStatuses" => self.signature_statuses(params),
+            "sendTransaction" => match broadcast::solana_id(params) {
+                Some(signature) => Ok(quoted(&signature)),
+                None => Err(RpcError::params("failed to deserialize the transaction")),
+            },
             _ => Err(RpcError::new(-32601, "Method not found")),
         }
     }
@@ -276,6 +286,63 @@ impl<'a> Node<'a> {
             Ok(keyed(key, Account::wallet(1).json(&form, None)?))
         });
         Ok(with_context(slot, &accounts?))
+    }
+
+    fn latest_blockhash(&self, params: &[Value]) -> Result<Raw, RpcError> {
+        let slot = self.slot(params.first())?;
+        let hash = hex::decode(self.ledger.blocks.hash(slot)).unwrap_or_default();
+        let hash = bitcoin::base58::encode(&hash);
+        let last = slot + BLOCKHASH_BLOCKS;
+        let value = format!(r#"{{"blockhash":"{hash}","lastValidBlockHeight":{last}}}"#);
+        Ok(with_context(slot, &value))
+    }
+
+    fn signature_statuses(&self, params: &[Value]) -> Result<Raw, RpcError> {
+        let signatures = params.first().and_then(Value::as_array);
+        let signatures = signatures.map(Vec::as_slice).unwrap_or_default();
+        if signatures.len() > SIGNATURES_MAX {
+            let message = format!("Too many inputs provided; max {SIGNATURES_MAX}");
+            return Err(RpcError::params(message));
+        }
+        let search = params
+            .get(1)
+            .and_then(|options| options.get("searchTransactionHistory"));
+        let search = search.and_then(Value::as_bool).unwrap_or(false);
+        let statuses = signatures.iter().map(|signature| {
+            let signature = signature.as_str().unwrap_or_default();
+            self.signature_status(signature, search)
+        });
+        let statuses: Vec<Raw> = statuses.collect();
+        let statuses = self.list(statuses, || Ok("null".to_owned()))?;
+        Ok(with_context(self.head, &statuses))
+    }
+
+    /// `null` for what is unknown, not landed yet, or too old for the recent statuses.
+    fn signature_status(&self, signature: &str, search: bool) -> Raw {
+        let blocks = &self.ledger.blocks;
+        let slot = blocks.mined(signature, self.head);
+        let age = slot.map(|slot| self.head - slot);
+        let (Some(slot), Some(age)) = (slot, age.filter(|age| search || *age < BLOCKHASH_BLOCKS))
+        else {
+            return "null".to_owned();
+        };
+        let (confirmations, word) = match age {
+            0 => ("0".to_owned(), "processed"),
+            age if age < FINALIZED_SLOTS => (age.to_string(), "confirmed"),
+            _ => ("null".to_owned(), "finalized"),
+        };
+        let error = r#"{"InstructionError":[0,{"Custom":1}]}"#;
+        let reverted = blocks
+            .transactions
+            .get(signature)
+            .is_some_and(|known| known.reverted);
+        let (err, status) = match reverted {
+            true => (error, format!(r#"{{"Err":{error}}}"#)),
+            false => ("null", r#"{"Ok":null}"#.to_owned()),
+        };
+        format!(
+            r#"{{"slot":{slot},"confirmations":{confirmations},"err":{err},"status":{status},"confirmationStatus":"{word}"}}"#
+        )
     }
 
     fn list(

@@ -11,6 +11,7 @@ use solana_pubkey::Pubkey;
 use super::*;
 
 mod bitcoin_hosts;
+mod broadcasts;
 mod evm_hosts;
 mod over_http;
 mod solana_host;
@@ -326,4 +327,14 @@ fn the_answer_is_a_function_of_its_arguments() {
     for question in questions() {
         assert_eq!(one.handle(&question, NOW_MS), two.handle(&question, NOW_MS));
     }
+}
+
+#[test]
+fn counters_do_not_grow_with_the_addresses() {
+    let mut world = world();
+    for address in [BECH32, UNUSED] {
+        get(&mut world, &format!("/blockstream/api/address/{address}"));
+    }
+    let counters = world.counters();
+    assert_eq!(counters["blockstream"].methods["/api/address"], 2);
 }

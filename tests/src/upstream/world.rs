@@ -55,7 +55,7 @@ pub struct Counters {
     pub cells: u64,
     /// Requests beyond a window.
     pub over_window: u64,
-    /// Requests by method.
+    /// Requests by method; of a path, only the part before the address.
     pub methods: BTreeMap<String, u64>,
 }
 
@@ -156,7 +156,7 @@ impl World {
             sum.calls += entry.calls as u64;
             sum.cells += (entry.native + entry.tokens) as u64;
             sum.over_window += u64::from(entry.over_window);
-            *sum.methods.entry(entry.method.clone()).or_default() += 1;
+            *sum.methods.entry(resource(&entry.method)).or_default() += 1;
         }
         sums
     }
@@ -184,7 +184,9 @@ impl World {
         let mut due = self.faults.due(name, &asked, now_ms);
         let faulty = !due.is_empty();
         let times = self.times.entry(name.to_owned()).or_default();
-        times.push(now_ms);
+        if !host.windows.is_empty() {
+            times.push(now_ms);
+        }
         let wait_ms = wait_ms(host, times, now_ms);
         if let Some(wait_ms) = wait_ms {
             // A refused request takes nothing of the window.
@@ -194,6 +196,7 @@ impl World {
             due.insert(0, Fault::at(name, Kind::RateLimit { retry_after }));
         }
         let response = super::answer(request, host, ledger, &due, now_ms);
+        let taken = super::broadcast::taken(request, host, &response);
         let sent = !matches!(response.ending, Ending::Hang | Ending::Reset);
         self.log.push(LogEntry {
             at_ms: now_ms,
@@ -206,8 +209,20 @@ impl World {
             faulty,
             over_window: wait_ms.is_some(),
         });
+        let ledger = host.ledger.clone();
+        if let Some(ledger) = self.ledgers.get_mut(&ledger) {
+            for id in taken {
+                ledger.blocks_mut().hand_in(id, now_ms);
+            }
+        }
         response
     }
+}
+
+/// `/api/address` of `/api/address/A`; a method as it is.
+fn resource(method: &str) -> String {
+    let end = method.match_indices('/').nth(2).map(|(end, _)| end);
+    method[..end.unwrap_or(method.len())].to_owned()
 }
 
 fn fits(kind: HostKind, ledger: &Ledger) -> bool {
