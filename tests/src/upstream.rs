@@ -92,7 +92,7 @@ mod world;
 mod tests;
 
 pub use self::asked::{Asked, Call, Cell, CellClass};
-pub use self::demo::{Demo, DemoError};
+pub use self::demo::{Demo, WriteDemoError};
 pub use self::evm::MULTICALL3;
 pub use self::faults::{BodyForm, Fault, Faults, Kind, RetryAfter, Selector};
 pub use self::host::{Host, HostKind, Oauth2, Window};
@@ -103,7 +103,7 @@ pub use self::ledger::{
     associated_account,
 };
 pub use self::server::Upstream;
-pub use self::world::{Counters, LogEntry, World};
+pub use self::world::{Counters, LogEntry, ReadWorldError, World};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -338,3 +338,69 @@ fn counters_do_not_grow_with_the_addresses() {
     let counters = world.counters();
     assert_eq!(counters["blockstream"].methods["/api/address"], 2);
 }
+
+#[test]
+fn a_method_can_be_missing() {
+    let [_, _, etherscan, evm, solana] =
+        <[Response; 5]>::try_from(answers(&Kind::NoSuchMethod)).expect("five kinds of hosts");
+    assert!(
+        etherscan
+            .body_text()
+            .contains("Missing Or invalid Action name")
+    );
+    assert!(
+        evm.body_text()
+            .contains("the method eth_getBalance does not exist")
+    );
+    assert!(
+        solana
+            .body_text()
+            .contains(r#"{"code":-32601,"message":"Method not found"}"#)
+    );
+}
+
+#[test]
+fn every_balance_of_a_seeded_ledger_is_served_as_told() {
+    let seeded = [
+        (
+            "mempool",
+            HostKind::Mempool,
+            Ledger::seeded_bitcoin(bitcoin::Network::Signet, 5, 25),
+        ),
+        ("bsc", HostKind::Evm, Ledger::seeded_evm(97, "tBNB", 5, 25)),
+        ("sol", HostKind::Solana, Ledger::seeded_solana(5, 25)),
+    ];
+    for (name, kind, seeded) in seeded {
+        let mut world = World::new()
+            .with_ledger("l", seeded.ledger.clone())
+            .with_host(name, kind, "l");
+        for (index, address) in seeded.addresses.iter().enumerate() {
+            let served: U256 = match kind {
+                HostKind::Evm => {
+                    let reply = rpc(
+                        &mut world,
+                        name,
+                        "eth_getBalance",
+                        json!([address, "latest"]),
+                    );
+                    reply["result"].as_str().unwrap().parse().unwrap()
+                }
+                HostKind::Solana => {
+                    let reply = rpc(&mut world, name, "getBalance", json!([address]));
+                    U256::from(reply["result"]["value"].as_u64().unwrap())
+                }
+                _ => {
+                    let answer = get(&mut world, &format!("/{name}/api/address/{address}"));
+                    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+                    let sum = |key: &str| body["chain_stats"][key].as_u64().unwrap();
+                    U256::from(sum("funded_txo_sum") - sum("spent_txo_sum"))
+                }
+            };
+            assert_eq!(
+                served,
+                seeded.amount(index, &seeded.assets[0].symbol),
+                "{address}"
+            );
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Several hosts over several ledgers, with their faults, their windows and what was asked.
 
+mod told;
+
+pub use self::told::ReadWorldError;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;

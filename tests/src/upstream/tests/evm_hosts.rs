@@ -459,3 +459,22 @@ fn etherscans_list_loses_doubles_and_reorders_entries_on_demand() {
     let mut huge = faulty(at(Kind::Huge).address(BOB));
     assert!(multi(&mut huge).contains(&format!("{}0", U256::MAX)));
 }
+
+#[test]
+fn a_limit_that_nobody_was_told_refuses_only_larger_calls() {
+    let body = BodyForm::Empty;
+    let fault = || Fault::at("bsc-a", Kind::Status { code: 413, body });
+    let data = abi::aggregate3Call { calls: calls() }.abi_encode();
+    let data = format!("0x{}", hex::encode(data));
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_call",
+        "params": [{"to": MULTICALL3.to_string(), "data": data}, "latest"]});
+    // Four balances; the canaries do not count.
+    assert_eq!(
+        post(&mut faulty(fault().cells_over(4)), "/bsc-a", &body).status,
+        200
+    );
+    assert_eq!(
+        post(&mut faulty(fault().cells_over(3)), "/bsc-a", &body).status,
+        413
+    );
+}
