@@ -10,6 +10,14 @@ use super::host::{Host, HostKind};
 use super::http::{Request, Response};
 use super::rpc;
 
+/// Whether this method or path hands in a transaction.
+pub(crate) fn is_one(method: &str) -> bool {
+    matches!(
+        method,
+        "eth_sendRawTransaction" | "sendTransaction" | "/api/tx"
+    )
+}
+
 /// The ids of the transactions that a host took by answering a request like this.
 ///
 /// Every kind of host answers a broadcast with the id, so an id in the answer is a transaction

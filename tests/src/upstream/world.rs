@@ -200,7 +200,14 @@ impl World {
             due.insert(0, Fault::at(name, Kind::RateLimit { retry_after }));
         }
         let response = super::answer(request, host, ledger, &due, now_ms);
-        let taken = super::broadcast::taken(request, host, &response);
+        let broadcast = asked
+            .calls
+            .iter()
+            .any(|call| super::broadcast::is_one(&call.method));
+        let taken = match broadcast {
+            true => super::broadcast::taken(request, host, &response),
+            false => Vec::new(),
+        };
         let sent = !matches!(response.ending, Ending::Hang | Ending::Reset);
         self.log.push(LogEntry {
             at_ms: now_ms,
