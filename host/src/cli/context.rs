@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::CliError;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{self, Chain, Config, Env, Finding, Loaded, LogFormat, StoreUrl};
+use crate::config::{self, Chain, Config, Env, Finding, Loaded, LogFormat, Place, StoreUrl};
 use crate::ledger::Ledger;
 use crate::model::ProviderName;
 use crate::plugin::Catalog;
@@ -152,7 +152,14 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
 }
 
 fn start_log(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A command at a terminal is quiet unless the operator said otherwise.
+    let quiet = config.place_of("log.level") == Place::Default;
+    let level = if quiet {
+        "warn"
+    } else {
+        config.log.level.as_str()
+    };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

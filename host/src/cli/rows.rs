@@ -93,7 +93,7 @@ impl RowPrinter {
     fn csv(&mut self, out: &mut Out, row: &Row) -> Result<(), CliError> {
         self.csv_header(out)?;
         let text = |value: Option<String>| value.unwrap_or_default();
-        let (cell, status, rest) = match row {
+        let (cell, rest) = match row {
             Row::Known {
                 cell,
                 amount,
@@ -118,17 +118,15 @@ impl RowPrinter {
                     String::new(),
                     String::new(),
                 ];
-                (cell, "known", rest)
+                (cell, rest)
             }
             Row::Unknown { cell, error, .. } => {
                 let message = full_message(error);
-                (cell, "unknown", failed(error.class.as_str(), &message))
+                (cell, failed(error.class.as_str(), &message))
             }
-            Row::Invalid { cell, error, .. } => (
-                cell,
-                "invalid",
-                failed(error.class.as_str(), &error.message),
-            ),
+            Row::Invalid { cell, error, .. } => {
+                (cell, failed(error.class.as_str(), &error.message))
+            }
         };
         let RowCell {
             chain,
@@ -136,6 +134,7 @@ impl RowPrinter {
             index,
             label,
             asset,
+            status,
         } = cell;
         let start = [
             chain.to_string(),
@@ -143,7 +142,7 @@ impl RowPrinter {
             text(index.map(|index| index.to_string())),
             text(label.clone()),
             text(asset.clone()),
-            status.to_owned(),
+            (*status).to_owned(),
         ];
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(start.iter().chain(&rest))?;

@@ -32,7 +32,11 @@ pub struct Findings {
 /// The plugin folders of a configuration, read.
 #[must_use]
 pub fn catalog(config: &Config, executable_dir: &Path) -> Catalog {
-    let folders = config.plugins.folders(executable_dir);
+    let mut folders = config.plugins.folders(executable_dir);
+    if config.plugins.dirs.is_none() {
+        // The default folders need not be there.
+        folders.retain(|folder| folder.is_dir());
+    }
     Catalog::scan(&folders, &|plugin| {
         config.plugins.pin(plugin).map(|pin| hex::encode(pin.0))
     })

@@ -17,7 +17,7 @@ const REPORT_CHUNK: usize = 500;
 
 /// One row of the result; serializes to the line of `--format json`.
 #[derive(Clone, Debug, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
+#[serde(untagged)]
 #[expect(missing_docs, reason = "the fields are the contract of design 10")]
 #[expect(clippy::large_enum_variant, reason = "most rows are known ones")]
 pub enum Row {
@@ -62,6 +62,8 @@ pub struct RowCell {
     pub index: Option<u64>,
     pub label: Option<String>,
     pub asset: Option<String>,
+    /// `known`, `unknown` or `invalid`.
+    pub status: &'static str,
 }
 
 /// A value that an earlier pass read.
@@ -141,12 +143,13 @@ impl Report<'_> {
         known: &HashMap<CellName, CellRow>,
         tell: &mut (dyn FnMut(Row) -> Result<(), E> + Send),
     ) -> Result<(), E> {
-        let cell = |asset: Option<String>| RowCell {
+        let cell = |asset: Option<String>, status| RowCell {
             chain: self.chain.clone(),
             address: entry.address.clone(),
             index: entry.index,
             label: entry.label.clone(),
             asset,
+            status,
         };
         let Some(canonical) = &entry.canonical else {
             let message = entry.error.clone().unwrap_or_default();
@@ -155,22 +158,23 @@ impl Report<'_> {
                 message,
             };
             return tell(Row::Invalid {
-                cell: cell(None),
+                cell: cell(None, "invalid"),
                 line: entry.line,
                 error,
             });
         };
         for asset in self.assets {
-            let cell = cell(Some(asset.symbol.to_string()));
+            let cell = cell(Some(asset.symbol.to_string()), "unknown");
             let row = known.get(&CellName::new(canonical, asset));
             tell(self.row(cell, row))?;
         }
         Ok(())
     }
 
-    fn row(&self, cell: RowCell, row: Option<&CellRow>) -> Row {
+    fn row(&self, mut cell: RowCell, row: Option<&CellRow>) -> Row {
         let balance = row.and_then(|row| row.balance.as_ref());
         if let (Some(balance), Some(true)) = (balance, row.map(|row| row.known_in_pass)) {
+            cell.status = "known";
             return known(cell, balance);
         }
         let hole = row.and_then(|row| row.hole.as_ref());
