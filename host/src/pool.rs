@@ -3,13 +3,13 @@
 pub mod assemble;
 pub mod record;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::gate::{Gate, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
-use crate::plugin::{Backend, Caps};
+use crate::plugin::{Backend, CallError, Caps};
 
 /// The most providers that a pool may have: one bit each in a cell's record of who was asked.
 pub const POOL_MAX: usize = 64;
@@ -46,6 +46,8 @@ pub struct Member {
     pub connections: usize,
     /// Cells of a call that the provider was found to take; `usize::MAX` until one was refused.
     pub cells_learned: AtomicUsize,
+    /// Its last failure in this process, for the reasons of cells that it keeps unknown.
+    pub last_failure: Mutex<Option<ProviderError>>,
 }
 
 impl Pool {
@@ -102,7 +104,24 @@ impl Member {
             .saturating_mul(requests.max(1).saturating_add(1))
     }
 
-    /// Why its gate lets no work through, as a provider's word in a hole; `None` while it does.
+    /// Takes note of a failure, in the words that a hole tells it by.
+    pub fn note_failure(&self, error: &CallError) -> ProviderError {
+        let told = ProviderError {
+            provider: self.name.clone(),
+            class: error.class,
+            message: error.message.clone(),
+            http_status: error.http_status,
+        };
+        *self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+        told
+    }
+
+    /// Why it gets no work, as its word in a hole; `None` while its gate is open.
+    ///
+    /// What it did itself says more than that its circuit is open because of it.
     #[must_use]
     pub fn shut_reason(&self) -> Option<ProviderError> {
         let snapshot = self.gate.snapshot();
@@ -117,9 +136,17 @@ impl Member {
                 Class::CircuitOpen
             }
         };
+        if class == Class::CircuitOpen && why != Why::ForcedOpen {
+            let last = self
+                .last_failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(last) = &*last {
+                return Some(last.clone());
+            }
+        }
         let held = snapshot.hold.map(|hold| hold.message);
-        let last = held.or(snapshot.history.last_error_msg);
-        let message = match last {
+        let message = match held.or(snapshot.history.last_error_msg) {
             Some(last) => format!("{why}; last: {last}"),
             None => why.to_string(),
         };

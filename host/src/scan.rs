@@ -11,6 +11,8 @@ pub mod plan;
 pub mod queue;
 pub mod reconcile;
 pub mod report;
+#[cfg(test)]
+mod tests;
 
 use crate::ledger::LedgerError;
 

@@ -7,7 +7,7 @@ use ruint::aliases::U256;
 
 use super::CliError;
 use super::output::{Format, Out, Table, json_line};
-use crate::model::Amount;
+use crate::model::{Amount, Reason};
 use crate::scan::report::{Row, RowCell};
 
 const CSV_HEADER: [&str; 16] = [
@@ -36,6 +36,8 @@ pub(super) struct RowPrinter {
     all: bool,
     header_done: bool,
     table: Table,
+    /// Reasons that stand below the table, each once.
+    reasons: Vec<String>,
     totals: BTreeMap<(String, String), Total>,
 }
 
@@ -58,6 +60,7 @@ impl RowPrinter {
             all,
             header_done: false,
             table: Table::new(&headings),
+            reasons: Vec::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -189,8 +192,8 @@ impl RowPrinter {
                 self.total(cell).unknown += 1;
                 let last = last
                     .as_ref()
-                    .map(|last| format!("; last known {}", last.amount));
-                let note = format!("{}{}", full_message(error), last.unwrap_or_default());
+                    .map(|last| format!(", last known {}", last.amount));
+                let note = self.note(error) + &last.unwrap_or_default();
                 let unknown = "unknown".to_owned();
                 self.push(
                     cell,
@@ -206,6 +209,17 @@ impl RowPrinter {
                 );
             }
         }
+    }
+
+    /// A reason's class and its number below the table.
+    fn note(&mut self, reason: &Reason) -> String {
+        let message = full_message(reason);
+        let known = self.reasons.iter().position(|known| *known == message);
+        let number = known.unwrap_or_else(|| {
+            self.reasons.push(message);
+            self.reasons.len() - 1
+        });
+        format!("{} [{}]", reason.class, number + 1)
     }
 
     fn total(&mut self, cell: &RowCell) -> &mut Total {
@@ -224,6 +238,9 @@ impl RowPrinter {
     fn print_table(&self, out: &mut Out) -> Result<(), CliError> {
         if !self.table.is_empty() {
             self.table.print(out)?;
+            for (index, reason) in self.reasons.iter().enumerate() {
+                writeln!(out, "[{}] {reason}", index + 1)?;
+            }
             writeln!(out)?;
         }
         let mut totals = Table::new(&[
@@ -260,16 +277,16 @@ fn failed(class: &str, message: &str) -> [String; 10] {
 }
 
 /// The reason with every provider's word.
-fn full_message(reason: &crate::model::Reason) -> String {
-    let said = reason
-        .providers
-        .iter()
-        .map(|it| format!("{}: {}", it.provider, it.message));
-    let said: Vec<String> = said.collect();
-    match said.as_slice() {
-        [] => format!("{}: {}", reason.class, reason.message),
-        said => format!("{}: {}", reason.class, said.join("; ")),
+fn full_message(reason: &Reason) -> String {
+    let mut text = format!("{}: {}", reason.class, reason.message);
+    for said in &reason.providers {
+        let told = format!("{}: {}", said.provider, said.message);
+        // A reason of one provider is told in the message already.
+        if !text.contains(&told) {
+            text = format!("{text}; {told}");
+        }
     }
+    text
 }
 
 fn signed_in_coins(amount: i128, decimals: u8) -> String {

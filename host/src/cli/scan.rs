@@ -468,34 +468,49 @@ fn progress_bar(scans: &[Scan<'_>]) -> ProgressBar {
 /// Moves the bar, and says now and then what is waited for when nothing moves.
 async fn watch(chain: &str, pool: &Pool, progress: &Progress, bar: &ProgressBar) {
     const TICK: Duration = Duration::from_millis(200);
-    const QUIET: Duration = Duration::from_secs(5);
+    const QUIET: Duration = Duration::from_secs(10);
     let mut told = 0;
     let mut quiet = Duration::ZERO;
+    let mut say_at = QUIET;
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
         let settled = progress.settled.load(Ordering::Relaxed);
         bar.inc(settled - told);
-        quiet = if settled == told {
-            quiet + TICK
-        } else {
-            Duration::ZERO
-        };
-        told = settled;
-        if quiet >= QUIET {
-            quiet = Duration::ZERO;
-            let waits = pool
-                .members
-                .iter()
-                .filter_map(|member| member.shut_reason());
-            let waits: Vec<_> = waits
-                .map(|why| format!("{}: {}", why.provider, why.message))
-                .collect();
-            let waits = match waits.as_slice() {
-                [] => "answers".to_owned(),
-                waits => waits.join("; "),
-            };
-            bar.suspend(|| say(&format!("{chain}: waiting for {waits}")));
+        if settled > told {
+            (told, quiet, say_at) = (settled, Duration::ZERO, QUIET);
+            continue;
         }
+        quiet += TICK;
+        if quiet >= say_at {
+            say_at += QUIET;
+            let seconds = quiet.as_secs();
+            let waits = waits(pool);
+            bar.suspend(|| say(&format!("{chain}: no answer for {seconds} s; {waits}")));
+        }
+    }
+}
+
+/// What each provider that gets no work says, briefly.
+fn waits(pool: &Pool) -> String {
+    const BRIEF: usize = 100;
+    let shut = pool
+        .members
+        .iter()
+        .filter_map(|member| member.shut_reason());
+    let shut: Vec<String> = shut
+        .map(|why| {
+            let brief: String = why.message.chars().take(BRIEF).collect();
+            let more = if why.message.chars().nth(BRIEF).is_some() {
+                "…"
+            } else {
+                ""
+            };
+            format!("{}: {}: {brief}{more}", why.provider, why.class)
+        })
+        .collect();
+    match shut.as_slice() {
+        [] => "waiting for answers".to_owned(),
+        shut => shut.join("; "),
     }
 }

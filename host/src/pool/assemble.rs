@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 
@@ -250,6 +250,7 @@ impl<'a> Assembler<'a> {
             timeout: provider.timeout,
             connections: provider.connections.max(1) as usize,
             cells_learned: AtomicUsize::new(usize::MAX),
+            last_failure: Mutex::default(),
         }))
     }
 

@@ -201,11 +201,6 @@ impl<'a> Engine<'a> {
     /// Why a cell is unknown that nobody was asked for.
     fn reason_for_rest(&self, ending: &Ending) -> Reason {
         let providers = self.words_of_pool(&[]);
-        let (class, message) = match ending {
-            Ending::Cancelled => (Class::Cancelled, "the scan was cancelled".to_owned()),
-            Ending::GaveUp { message } => (Class::GaveUp, message.clone()),
-            Ending::Complete => (Class::Missing, "the scan did not ask for it".to_owned()),
-        };
         if self.pool.members.is_empty() {
             let message = "no provider of the chain is usable".to_owned();
             return Reason {
@@ -214,6 +209,14 @@ impl<'a> Engine<'a> {
                 providers,
             };
         }
+        let (class, message) = match ending {
+            Ending::Cancelled => (Class::Cancelled, "the scan was cancelled".to_owned()),
+            Ending::GaveUp { message } => (
+                providers.first().map_or(Class::GaveUp, |first| first.class),
+                message.clone(),
+            ),
+            Ending::Complete => (Class::Missing, "the scan did not ask for it".to_owned()),
+        };
         Reason {
             class,
             message,
@@ -506,12 +509,8 @@ impl Run<'_, '_> {
             CellOutcome::Unknown(error) => error,
         };
         item.errors.retain(|earlier| earlier.provider != *name);
-        item.errors.push(ProviderError {
-            provider: name.clone(),
-            class: error.class,
-            message: error.message,
-            http_status: error.http_status,
-        });
+        item.errors
+            .push(self.engine.pool.members[member].note_failure(&error));
         let asked = asked.with(member);
         let native = self.engine.assets[usize::from(item.asset)].is_native();
         let members = self.engine.pool.members.iter().enumerate();
@@ -740,6 +739,7 @@ async fn ask_identity(member: &Member, permit: Permit, expected: Option<&str>) -
         }
         Err(error) => {
             tracing::warn!(provider = %name, "provider `{name}` did not tell its chain: {error}");
+            member.note_failure(&error);
             permit.record(call::verdict_for(&error));
             false
         }

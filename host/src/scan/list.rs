@@ -18,6 +18,8 @@ use crate::plugin::{Backend, CallError};
 
 /// Lines judged in one call of the plugin.
 const JUDGE_CHUNK: usize = 1_000;
+/// Bytes of a line; a longer one is no list of addresses.
+const LINE_MAX: u64 = 1 << 20;
 
 /// One line of a list that holds something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -311,8 +313,11 @@ struct Line {
 }
 
 /// The lines of a file: CSV with a header, CSV without one, or one address per line.
+///
+/// Split by hand, since every remark names its line: a record never spans two.
 struct Lines {
-    records: csv::ByteRecordsIntoIter<Box<dyn Read + Send>>,
+    input: BufReader<Box<dyn Read + Send>>,
+    number: u64,
     columns: Option<Columns>,
 }
 
@@ -332,28 +337,37 @@ impl Lines {
             start.clear();
         }
         let input: Box<dyn Read + Send> = Box::new(io::Cursor::new(start).chain(input));
-        let reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .comment(Some(b'#'))
-            .trim(csv::Trim::All)
-            .from_reader(input);
         Ok(Self {
-            records: reader.into_byte_records(),
+            input: BufReader::new(input),
+            number: 0,
             columns: None,
         })
     }
 
     fn next_chunk(&mut self, count: usize) -> io::Result<Vec<Line>> {
         let mut lines = Vec::with_capacity(count);
+        let mut bytes = Vec::new();
         while lines.len() < count {
-            let Some(record) = self.records.next() else {
+            bytes.clear();
+            if self
+                .input
+                .by_ref()
+                .take(LINE_MAX)
+                .read_until(b'\n', &mut bytes)?
+                == 0
+            {
                 break;
-            };
-            let record = record.map_err(io::Error::other)?;
-            if record.iter().all(<[u8]>::is_empty) {
+            }
+            if bytes.len() as u64 == LINE_MAX {
+                let message = format!("line {} is longer than 1 MiB", self.number + 1);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            self.number += 1;
+            let text = bytes.trim_ascii();
+            if text.is_empty() || text.starts_with(b"#") {
                 continue;
             }
+            let record = record_of(text)?;
             let columns = match self.columns {
                 Some(columns) => columns,
                 None => match Columns::of_header(&record) {
@@ -364,10 +378,23 @@ impl Lines {
                     None => *self.columns.insert(Columns::without_header(&record)),
                 },
             };
-            lines.push(columns.line(&record));
+            lines.push(columns.line(self.number, &record));
         }
         Ok(lines)
     }
+}
+
+fn record_of(line: &[u8]) -> io::Result<csv::ByteRecord> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .trim(csv::Trim::All)
+        .buffer_capacity(line.len().max(1))
+        .from_reader(line);
+    let mut record = csv::ByteRecord::new();
+    reader
+        .read_byte_record(&mut record)
+        .map_err(io::Error::from)?;
+    Ok(record)
 }
 
 impl Columns {
@@ -402,7 +429,7 @@ impl Columns {
         }
     }
 
-    fn line(self, record: &csv::ByteRecord) -> Line {
+    fn line(self, number: u64, record: &csv::ByteRecord) -> Line {
         let mut error = None;
         let mut text = |at: usize| {
             let field = record.get(at).unwrap_or_default();
@@ -425,7 +452,6 @@ impl Columns {
             }
             parsed
         });
-        let number = record.position().map_or(0, csv::Position::line);
         Line {
             number,
             address,
