@@ -26,7 +26,7 @@ use context::Context;
 #[derive(Debug, Parser)]
 #[command(name = "scanhost", version, about, max_term_width = 100)]
 struct Cli {
-    /// Configuration file [default: $SCANHOST_CONFIG, else scanhost.toml]
+    /// Configuration file [default: `$SCANHOST_CONFIG`, else `scanhost.toml`]
     #[arg(long, global = true, value_name = "F")]
     config: Option<PathBuf>,
     #[command(subcommand)]

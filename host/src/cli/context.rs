@@ -110,7 +110,7 @@ pub(super) fn provider(config: &Config, name: &str) -> Result<ProviderName, CliE
 pub(super) fn executable_dir() -> PathBuf {
     let path = std::env::current_exe().ok();
     let folder = path.as_deref().and_then(Path::parent);
-    folder.unwrap_or(Path::new(".")).to_owned()
+    folder.unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
 /// Says why the command failed, on standard error.

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::queue::{Asked, Item, request_for};
+use super::queue::{Items, request_for};
 use super::reconcile::{CellOutcome, Settled, reconcile};
 use crate::gate::{Permit, Verdict};
 use crate::model::{Asset, Class, Commitment};
 use crate::plugin::CallError;
 use crate::plugin::backend::{BalancesRequest, Cost};
 use crate::pool::Member;
-
-type Items = Vec<(Item, Asked)>;
 
 /// What the calls of one pass share.
 #[derive(Debug)]

@@ -192,7 +192,7 @@ impl<'a> Engine<'a> {
             told_tokens: HashSet::new(),
             tokens_in_events: HashSet::new(),
         };
-        let ending = run.to_the_end().await?;
+        let ending = run.drive().await?;
         let rest = self.reason_for_rest(&ending);
         run.close(&ending).await?;
         Ok(Outcome { ending, rest })
@@ -241,7 +241,7 @@ impl<'a> Engine<'a> {
     /// The joined reason of a cell that was asked for.
     fn reason_of(&self, item: &Item) -> Reason {
         let providers = self.words_of_pool(&item.errors);
-        let told = item.errors.first().or(providers.first());
+        let told = item.errors.first().or_else(|| providers.first());
         let class = told.map_or(Class::NoProvider, |error| error.class);
         let message = match providers.as_slice() {
             [] => "no provider of the chain reads this asset".to_owned(),
@@ -257,7 +257,7 @@ impl<'a> Engine<'a> {
 }
 
 impl Run<'_, '_> {
-    async fn to_the_end(&mut self) -> Result<Ending, ScanError> {
+    async fn drive(&mut self) -> Result<Ending, ScanError> {
         let cancel = self.engine.cancel.clone();
         if self.engine.pool.members.is_empty() {
             return Ok(Ending::GaveUp {

@@ -466,7 +466,10 @@ impl Columns {
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8]) -> Vec<(u64, String, Option<u64>, Option<String>, bool)> {
+    /// Line, address, index, label, malformed.
+    type Told = (u64, String, Option<u64>, Option<String>, bool);
+
+    fn lines(text: &[u8]) -> Vec<Told> {
         let mut lines = Lines::new(Box::new(io::Cursor::new(text.to_vec()))).unwrap();
         let chunk = lines.next_chunk(100).unwrap();
         assert!(lines.next_chunk(100).unwrap().is_empty());
@@ -482,7 +485,7 @@ mod tests {
         chunk.into_iter().map(told).collect()
     }
 
-    fn plain(number: u64, address: &str) -> (u64, String, Option<u64>, Option<String>, bool) {
+    fn plain(number: u64, address: &str) -> Told {
         (number, address.into(), None, None, false)
     }
 

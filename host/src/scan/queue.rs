@@ -59,6 +59,9 @@ pub enum LaneKind {
     Token,
 }
 
+/// Cells with who was asked for each.
+pub type Items = Vec<(Item, Asked)>;
+
 /// Limits of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkLimits {
@@ -83,7 +86,7 @@ pub struct Queue {
 #[derive(Debug)]
 pub struct Chunk {
     /// The cells.
-    pub items: Vec<(Item, Asked)>,
+    pub items: Items,
 }
 
 impl Queue {

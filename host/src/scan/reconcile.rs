@@ -3,7 +3,7 @@
 //! A cell without an answer, or with two, becomes unknown here and nowhere else. Whoever breaks
 //! the agreement about indices is not believed at all.
 
-use super::queue::{Asked, Item};
+use super::queue::{Asked, Item, Items};
 use crate::model::{Amount, Class};
 use crate::plugin::{Answer, CallError, Outcome};
 
@@ -39,10 +39,7 @@ pub type Settled = (Item, Asked, CellOutcome);
 /// # Errors
 ///
 /// An answer to a cell that was not asked: the plugin's fault, and no answer of the call counts.
-pub fn reconcile(
-    items: Vec<(Item, Asked)>,
-    answers: Vec<Answer>,
-) -> Result<Vec<Settled>, (Vec<(Item, Asked)>, CallError)> {
+pub fn reconcile(items: Items, answers: Vec<Answer>) -> Result<Vec<Settled>, (Items, CallError)> {
     let mut slots: Vec<Slot> = items.iter().map(|_| Slot::Empty).collect();
     for answer in answers {
         let asked = slots.len();
@@ -94,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn items(count: usize) -> Vec<(Item, Asked)> {
+    fn items(count: usize) -> Items {
         (0..count)
             .map(|index| {
                 let address = format!("a{index}").into();

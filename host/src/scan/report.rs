@@ -19,7 +19,6 @@ const REPORT_CHUNK: usize = 500;
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 #[expect(missing_docs, reason = "the fields are the contract of design 10")]
-#[expect(clippy::large_enum_variant, reason = "most rows are known ones")]
 pub enum Row {
     /// Answered in this pass.
     Known {
@@ -222,10 +221,6 @@ fn known(cell: RowCell, balance: &BalanceRow) -> Row {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
 fn as_text<S: serde::Serializer>(amount: &Amount, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
 }
