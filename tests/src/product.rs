@@ -174,7 +174,7 @@ impl Product {
 
     /// Writes another configuration over the first.
     pub fn configure(&self, config: &Config) {
-        self.write("scanhost.toml", &config.text());
+        self.write("scanhost.toml", config.text());
     }
 
     /// The folder.

@@ -35,6 +35,15 @@ pub(super) fn open(file: Option<&Path>) -> Result<Out, CliError> {
     Ok(Box::new(BufWriter::new(file)))
 }
 
+/// Finds out early whether the file can be written; leaves what it holds alone.
+pub(super) fn check(file: Option<&Path>) -> Result<(), CliError> {
+    let Some(path) = file else { return Ok(()) };
+    let opened = File::options().create(true).append(true).open(path);
+    opened
+        .map(drop)
+        .map_err(|error| CliError::Usage(format!("failed to write `{}`: {error}", path.display())))
+}
+
 /// One JSON object on a line of its own.
 pub(super) fn json_line(out: &mut Out, value: &impl Serialize) -> Result<(), CliError> {
     serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;

@@ -17,7 +17,7 @@ use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, parse_duration};
 use crate::ledger::{Ledger, PassEnd, PassKind, PassSpec};
-use crate::model::{Asset, PassId, Reason};
+use crate::model::{Asset, Class, PassId, Reason};
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
 use crate::pool::{Member, Pool};
@@ -72,7 +72,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         .as_deref()
         .map(|name| context::provider(config, name))
         .transpose()?;
-    let mut out = output::open(args.output.as_deref())?;
+    output::check(args.output.as_deref())?;
     let ledger = context.ledger(config).await?;
     let mut assembler = Assembler::new(
         config,
@@ -86,7 +86,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let mut scans = Vec::new();
     for job in jobs {
         let pool = assembler.pool(job.chain, only.as_ref()).await?;
-        let list = read_list(&job, &pool).await?;
+        let list = read_list(&job, &pool, &ledger).await?;
         scans.push(Scan {
             chain: job.chain,
             assets: job.assets,
@@ -102,17 +102,29 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let bar = progress_bar(&scans);
     let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
     bar.finish_and_clear();
+    let mut out = output::open(args.output.as_deref())?;
     let mut exit = Exit::Done;
+    let mut broken = None;
     let mut printer = RowPrinter::new(args.format, args.all);
     for (scan, finished) in scans.iter().zip(finished) {
-        let finished = finished?;
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                broken = broken.or(Some(error));
+                continue;
+            }
+        };
         if print(scan, &finished, &mut printer, &mut out).await? == Exit::Unknown {
             exit = Exit::Unknown;
         }
+        broken = broken.or(finished.broken);
     }
     printer.finish(&mut out)?;
     out.flush()?;
     ledger.close().await;
+    if let Some(error) = broken {
+        return Err(error);
+    }
     if cancel.is_cancelled() {
         return Err(CliError::Broken(
             "interrupted; the same command within an hour goes on where this one stopped".into(),
@@ -150,6 +162,8 @@ struct Scan<'a> {
 struct Finished {
     pass: PassId,
     rest: Reason,
+    /// What broke the pass; what it read before is told all the same.
+    broken: Option<CliError>,
 }
 
 impl Scan<'_> {
@@ -196,11 +210,20 @@ impl Scan<'_> {
             () = recorder.run() => unreachable!("it records until it is dropped"),
             () = watch => unreachable!("it watches until it is dropped"),
         };
-        recorder.save().await?;
+        let saved = recorder.save().await;
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.broken(&pass.id, error).await),
+            Err(error) => {
+                let error = self.broken(&pass.id, error).await;
+                let rest = Reason::host(Class::GaveUp, error.to_string());
+                return Ok(Finished {
+                    pass: pass.id,
+                    rest,
+                    broken: Some(error),
+                });
+            }
         };
+        saved?;
         let end = match &outcome.ending {
             Ending::Complete => PassEnd::Complete,
             Ending::GaveUp { message } => PassEnd::GaveUp {
@@ -215,6 +238,7 @@ impl Scan<'_> {
         Ok(Finished {
             pass: pass.id,
             rest: outcome.rest,
+            broken: None,
         })
     }
 
@@ -363,7 +387,7 @@ fn files_by_chain(
     Ok(files)
 }
 
-async fn read_list(job: &Job<'_>, pool: &Pool) -> Result<AddressList, CliError> {
+async fn read_list(job: &Job<'_>, pool: &Pool, ledger: &Ledger) -> Result<AddressList, CliError> {
     let judge = pool
         .members
         .first()
@@ -382,21 +406,22 @@ async fn read_list(job: &Job<'_>, pool: &Pool) -> Result<AddressList, CliError> 
             say(&format!("{chain}: {}:{line}: {message}", file.display()));
         }
     };
-    let configured: Vec<PathBuf>;
-    let files = match &job.source {
-        Source::Files(files) => files,
-        Source::Sets => {
-            configured = job
-                .chain
-                .addresses
-                .iter()
-                .filter_map(|set| set.file.clone())
-                .collect();
-            &configured
+    match &job.source {
+        Source::Files(files) => {
+            for file in files {
+                reader.read(file, &mut remark).await.map_err(list_error)?;
+            }
         }
-    };
-    for file in files {
-        reader.read(file, &mut remark).await.map_err(list_error)?;
+        Source::Sets => {
+            for set in &job.chain.addresses {
+                match &set.file {
+                    Some(file) => reader.read(file, &mut remark).await.map_err(list_error)?,
+                    None => {
+                        read_set(ledger, job.chain, &set.name, &mut reader, &mut remark).await?
+                    }
+                }
+            }
+        }
     }
     if remarks > REMARKS_MAX {
         say(&format!(
@@ -405,6 +430,39 @@ async fn read_list(job: &Job<'_>, pool: &Pool) -> Result<AddressList, CliError> 
         ));
     }
     reader.finish().map_err(list_error)
+}
+
+/// A set that was imported into the store.
+async fn read_set(
+    ledger: &Ledger,
+    chain: &Chain,
+    set: &str,
+    reader: &mut ListReader<'_>,
+    remark: &mut (dyn FnMut(Remark) + Send),
+) -> Result<(), CliError> {
+    const PAGE: u32 = 1_000;
+    let mut after = None;
+    loop {
+        let page = ledger.set_page(&chain.name, set, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.index);
+        let rows = page
+            .into_iter()
+            .map(|row| (row.index, row.address, row.label))
+            .collect();
+        reader
+            .take_rows(set, rows, remark)
+            .await
+            .map_err(list_error)?;
+    }
+    if after.is_none() {
+        let name = &chain.name;
+        return Err(CliError::Usage(format!(
+            "chain `{name}`: the store has no address set `{set}`; import it with `scanhost \
+             addresses import --chain {name} --set {set} FILE`"
+        )));
+    }
+    Ok(())
 }
 
 fn list_error(error: ListError) -> CliError {

@@ -149,6 +149,28 @@ impl<'a> ListReader<'a> {
         }
     }
 
+    /// Takes rows that were read before: index, address and label of each.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub async fn take_rows(
+        &mut self,
+        set: &str,
+        rows: Vec<(u64, String, Option<String>)>,
+        remark: &mut (dyn FnMut(Remark) + Send),
+    ) -> Result<(), ListError> {
+        let line = |(index, address, label): (u64, String, Option<String>)| Line {
+            number: index + 1,
+            address,
+            index: Some(index),
+            label,
+            error: None,
+        };
+        let lines = rows.into_iter().map(line).collect();
+        self.take(Path::new(set), lines, remark).await
+    }
+
     /// Ends reading.
     ///
     /// # Errors
