@@ -10,6 +10,7 @@ mod context;
 mod doctor;
 mod health;
 mod init;
+mod judge;
 mod output;
 mod plugins;
 mod rows;

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::CliError;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{self, Chain, Config, Env, Finding, Loaded, LogFormat, Place, StoreUrl};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::model::ProviderName;
 use crate::plugin::Catalog;
 use crate::pool::assemble;
@@ -41,6 +41,20 @@ impl Context {
         Ok(loaded)
     }
 
+    /// The configuration, or the built-in defaults where nobody named a file and there is none.
+    pub(super) fn load_or_default(&self) -> Result<Loaded, CliError> {
+        let variable = self.env.get(config::FILE_VARIABLE);
+        let named = self.file.is_some() || variable.is_some_and(|file| !file.is_empty());
+        let default = Path::new(config::DEFAULT_FILE);
+        if named || default.exists() {
+            return self.load();
+        }
+        let loaded = config::load_text(default, "", &self.env)
+            .map_err(|errors| CliError::Usage(errors.to_string()))?;
+        start_log(&loaded.config);
+        Ok(loaded)
+    }
+
     /// The plugin folders, held against the configuration.
     pub(super) fn catalog(&self, config: &Config) -> Result<Catalog, CliError> {
         let catalog = assemble::catalog(config, &executable_dir());
@@ -59,7 +73,12 @@ impl Context {
 
     /// The store, for looking.
     pub(super) async fn ledger_read_only(&self, config: &Config) -> Result<Ledger, CliError> {
-        Ok(Ledger::open_read_only(&store_url(config), self.clock.clone()).await?)
+        let opened = Ledger::open_read_only(&store_url(config), self.clock.clone()).await;
+        opened.map_err(|error| match error {
+            // Nothing broke: there is nothing to look at yet.
+            LedgerError::Missing { .. } => CliError::Usage(error.to_string()),
+            error => error.into(),
+        })
     }
 
     /// Where private copies of plugins are kept: beside the SQLite file, else with the user's

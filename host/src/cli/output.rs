@@ -53,45 +53,51 @@ pub(super) fn json_line(out: &mut Out, value: &impl Serialize) -> Result<(), Cli
 /// Columns that are as wide as what stands in them; the last one is not padded.
 #[derive(Debug)]
 pub(super) struct Table {
+    /// `None` once it was printed.
+    headings: Option<Vec<String>>,
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
+    /// At least as wide as on the pages before.
+    widths: Vec<usize>,
 }
 
 impl Table {
     /// A table with these headings; a heading that starts with `>` aligns its column right.
     pub(super) fn new(headings: &[&str]) -> Self {
-        let right = headings
+        let right: Vec<bool> = headings
             .iter()
             .map(|heading| heading.starts_with('>'))
             .collect();
-        let headings = headings
+        let headings: Vec<String> = headings
             .iter()
             .map(|heading| heading.trim_start_matches('>').to_owned())
             .collect();
         Self {
-            rows: vec![headings],
+            widths: headings.iter().map(|cell| cell.chars().count()).collect(),
+            headings: Some(headings),
+            rows: Vec::new(),
             right,
         }
     }
 
+    /// Adds a row. Cells hold what others wrote: control characters become spaces.
     pub(super) fn row(&mut self, cells: Vec<String>) {
+        let cells: Vec<String> = cells.iter().map(|cell| plain(cell)).collect();
+        for (width, cell) in self.widths.iter_mut().zip(&cells) {
+            *width = cell.chars().count().max(*width);
+        }
         self.rows.push(cells);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.len() == 1
+        self.rows.is_empty()
     }
 
     pub(super) fn print(&self, out: &mut Out) -> Result<(), CliError> {
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.right.len()).map(width).collect();
-        for row in &self.rows {
+        for row in self.headings.iter().chain(&self.rows) {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
-                let pad = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+                let pad = " ".repeat(self.widths[column].saturating_sub(cell.chars().count()));
                 if column > 0 {
                     line.push_str("  ");
                 }
@@ -106,5 +112,84 @@ impl Table {
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+
+    /// Prints what there is and forgets it, so that a table of any length fits into memory.
+    pub(super) fn print_page(&mut self, out: &mut Out) -> Result<(), CliError> {
+        self.print(out)?;
+        self.headings = None;
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+/// `text` on one line and without what a terminal would obey.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect()
+}
+
+/// How long ago `at_ms` was, in the largest whole unit: `0s`, `5m`, `3h`, `2d`.
+pub(super) fn age(now_ms: i64, at_ms: i64) -> String {
+    let seconds = now_ms.saturating_sub(at_ms).max(0) / 1_000;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn cells(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(|&cell| cell.to_owned()).collect()
+    }
+
+    #[test]
+    fn pages_share_one_heading_and_never_get_narrower() {
+        let shared = Shared::default();
+        let mut out: Out = Box::new(shared.clone());
+        let mut table = Table::new(&["NAME", ">N", "NOTE"]);
+        table.row(cells(&["longer name", "1", "x\u{1b}[2J"]));
+        table.print_page(&mut out).unwrap();
+        assert!(table.is_empty());
+        table.row(cells(&["b", "22", ""]));
+        table.print_page(&mut out).unwrap();
+        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
+        let expected = "NAME         N  NOTE\nlonger name  1  x [2J\nb            22\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn ages_are_told_in_one_unit() {
+        let check =
+            |ms: i64, expected: &str| assert_eq!(age(1_000_000_000 + ms, 1_000_000_000), expected);
+        check(-5_000, "0s");
+        check(999, "0s");
+        check(59_999, "59s");
+        check(60_000, "1m");
+        check(3_599_999, "59m");
+        check(90_000_000, "25h");
+        check(172_800_000, "2d");
     }
 }

@@ -1,14 +1,39 @@
-//! To be written.
+//! `scanhost plugins`: what lies in the folders, what a file says, whether it can be used.
+
+mod inspect;
+mod list;
+mod verify;
+
+use std::path::PathBuf;
 
 use super::context::Context;
+use super::output::Format;
 use super::{CliError, Exit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// To be written
-    List,
+    /// Every plugin in the folders, from its manifest; runs none of them
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Everything that a plugin file says of itself, without running it
+    Inspect {
+        /// The plugin's file
+        file: PathBuf,
+    },
+    /// Load a plugin file step by step and open a provider, without any network
+    Verify {
+        /// The plugin's file
+        file: PathBuf,
+    },
 }
 
-pub(super) async fn run(_command: Command, _context: &Context) -> Result<Exit, CliError> {
-    Err(CliError::Broken("not written yet".to_owned()))
+pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        Command::List { format } => list::run(format, context),
+        Command::Inspect { file } => inspect::run(&file),
+        Command::Verify { file } => verify::run(&file, context).await,
+    }
 }
