@@ -1,14 +1,434 @@
-//! To be written.
+//! `scanhost addresses`: sets that live in the store instead of in files.
 
-use super::context::Context;
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::context::{self, Context, say};
+use super::judge::judge_of;
+use super::output::{self, Format, Out, Table, json_line};
 use super::{CliError, Exit};
+use crate::config::{Chain, Config, UnknownName};
+use crate::ledger::{AddressRow, AddressSet, Ledger, LedgerError, ListError as BrokenList};
+use crate::model::ChainName;
+use crate::pool::assemble::Assembler;
+use crate::scan::list::{AddressList, Entry, ListError, ListReader, Remark};
+
+/// Rows that are in memory at once.
+const PAGE: u32 = 1_000;
+/// Remarks about single lines that are printed; the rest is counted.
+const REMARKS_MAX: u64 = 20;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// To be written
-    List,
+    /// Check a list of addresses and keep it as a set in the store
+    Import {
+        /// The chain that the addresses belong to
+        #[arg(long, value_name = "C")]
+        chain: String,
+        /// Name of the set; one of that name is replaced [default: the file's name]
+        #[arg(long, value_name = "NAME")]
+        set: Option<String>,
+        /// CSV with a header, or one address per line; `-` is standard input
+        file: PathBuf,
+    },
+    /// Print the sets, or the addresses of one
+    List {
+        /// Only sets of this chain
+        #[arg(long, value_name = "C")]
+        chain: Option<String>,
+        /// Print the addresses of this set
+        #[arg(long, value_name = "NAME")]
+        set: Option<String>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
 }
 
-pub(super) async fn run(_command: Command, _context: &Context) -> Result<Exit, CliError> {
-    Err(CliError::Broken("not written yet".to_owned()))
+pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, CliError> {
+    let loaded = context.load()?;
+    let config = &loaded.config;
+    match command {
+        Command::Import { chain, set, file } => {
+            let set = match set {
+                Some(set) => set,
+                None => set_of(&file)?,
+            };
+            if set.trim().is_empty() {
+                return Err(CliError::Usage("the name of a set is empty".to_owned()));
+            }
+            let chain = config
+                .chain(&chain)
+                .map_err(|error| CliError::Usage(error.to_string()))?;
+            import(context, config, chain, &set, &file).await
+        }
+        Command::List { chain, set, format } => {
+            let chains: Vec<String> = chain.into_iter().collect();
+            let chain = match context::chains(config, &chains)?.as_slice() {
+                [chain] if !chains.is_empty() => Some(chain.name.clone()),
+                _ => None,
+            };
+            list(context, config, chain, set.as_deref(), format).await
+        }
+    }
+}
+
+/// The set that a file is named for, as in the configuration.
+fn set_of(file: &Path) -> Result<String, CliError> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str());
+    match stem {
+        Some(stem) if file != Path::new("-") => Ok(stem.to_owned()),
+        _ => Err(CliError::Usage(format!(
+            "`{}` gives the set no name; add `--set NAME`",
+            file.display()
+        ))),
+    }
+}
+
+async fn import(
+    context: &Context,
+    config: &Config,
+    chain: &Chain,
+    set: &str,
+    file: &Path,
+) -> Result<Exit, CliError> {
+    let catalog = context.catalog(config)?;
+    let mut assembler = Assembler::new(
+        config,
+        &catalog,
+        context.copies(config),
+        None,
+        context.clock.clone(),
+        Handle::current(),
+    );
+    let name = &chain.name;
+    let judge = judge_of(&mut assembler, chain).await?.map_err(|why| {
+        CliError::Usage(format!(
+            "{name}: no plugin of its pool can check the addresses, so nothing was imported: {why}"
+        ))
+    })?;
+    let mut reader = ListReader::new(Some(&*judge.backend)).map_err(list_error)?;
+    read(&mut reader, name, file).await?;
+    let list = reader.finish().map_err(list_error)?;
+    let AddressList {
+        valid,
+        invalid,
+        doubled,
+        ..
+    } = list;
+    if valid == 0 {
+        return Err(CliError::Usage(format!(
+            "{name}: `{}` holds no address of the chain, so nothing was imported; the stored set \
+             is unchanged",
+            file.display()
+        )));
+    }
+    let rows = Rows::new(&list)?;
+    let ledger = context.ledger(config).await?;
+    let imported = ledger.import_set(name, set, rows).await;
+    ledger.close().await;
+    let imported = imported.map_err(|error| match error {
+        LedgerError::Import { .. } => CliError::Usage(context::with_causes(&error)),
+        error => error.into(),
+    })?;
+    let mut out = output::open(None)?;
+    let doubled = doubled + imported.doubled;
+    writeln!(
+        out,
+        "{name}: set `{set}` holds {} addresses now; left out: {invalid} invalid lines, {doubled} \
+         doubled addresses",
+        imported.addresses
+    )?;
+    out.flush()?;
+    if !chain.addresses.iter().any(|it| it.name == set) {
+        say(&format!(
+            "to scan it by default, add to the configuration: [[chains.{name}.addresses]] and \
+             below it set = {set:?}"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads the file, and tells what is left out of it.
+async fn read(reader: &mut ListReader<'_>, chain: &ChainName, file: &Path) -> Result<(), CliError> {
+    let mut remarks = 0_u64;
+    let mut remark = |remark: Remark| {
+        remarks += 1;
+        if remarks <= REMARKS_MAX {
+            let Remark {
+                file,
+                line,
+                message,
+            } = remark;
+            let message = output::plain(&message);
+            say(&format!("{chain}: {}:{line}: {message}", file.display()));
+        }
+    };
+    reader.read(file, &mut remark).await.map_err(list_error)?;
+    if remarks > REMARKS_MAX {
+        let more = remarks - REMARKS_MAX;
+        say(&format!("{chain}: {more} more lines like these"));
+    }
+    Ok(())
+}
+
+fn list_error(error: ListError) -> CliError {
+    match error {
+        ListError::Read { .. } => CliError::Usage(error.to_string()),
+        ListError::Spool(_) | ListError::Plugin(_) => CliError::Broken(error.to_string()),
+    }
+}
+
+/// The valid entries of a judged list, for the store.
+struct Rows {
+    entries: crate::scan::list::Entries,
+    chunk: std::vec::IntoIter<Entry>,
+    indices: HashSet<u64>,
+}
+
+// === impl Rows ===
+
+impl Rows {
+    fn new(list: &AddressList) -> Result<Self, CliError> {
+        let entries = list.entries().map_err(ListError::Spool);
+        Ok(Self {
+            entries: entries.map_err(list_error)?,
+            chunk: Vec::new().into_iter(),
+            indices: HashSet::new(),
+        })
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, BrokenList> {
+        if let Some(entry) = self.chunk.next() {
+            return Ok(Some(entry));
+        }
+        self.chunk = self.entries.next_chunk(PAGE as usize)?.into_iter();
+        Ok(self.chunk.next())
+    }
+
+    /// `None` for an entry that is no address.
+    fn row(&mut self, entry: Entry) -> Result<Option<AddressRow>, BrokenList> {
+        let (Some(canonical), Some(index)) = (entry.canonical, entry.index) else {
+            return Ok(None);
+        };
+        if !self.indices.insert(index) {
+            let line = entry.line;
+            let message = format!("line {line}: index {index} stands in the list before");
+            return Err(message.into());
+        }
+        Ok(Some(AddressRow {
+            index,
+            address: entry.address,
+            canonical,
+            label: entry.label,
+        }))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<AddressRow, BrokenList>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = match self.next_entry() {
+                Ok(Some(entry)) => self.row(entry),
+                Ok(None) => return None,
+                Err(error) => Err(error),
+            };
+            if let Some(row) = row.transpose() {
+                return Some(row);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SetLine<'a> {
+    chain: &'a str,
+    set: &'a str,
+    addresses: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct AddressLine<'a> {
+    chain: &'a str,
+    set: &'a str,
+    index: u64,
+    address: &'a str,
+    canonical: &'a str,
+    label: Option<&'a str>,
+}
+
+async fn list(
+    context: &Context,
+    config: &Config,
+    chain: Option<ChainName>,
+    set: Option<&str>,
+    format: Format,
+) -> Result<Exit, CliError> {
+    let ledger = context.ledger_read_only(config).await?;
+    let mut sets = ledger.list_sets().await?;
+    sets.retain(|set| chain.as_ref().is_none_or(|chain| *chain == set.chain));
+    let mut out = output::open(None)?;
+    match set {
+        None => print_sets(&sets, format, &mut out)?,
+        Some(name) => {
+            let named: Vec<&AddressSet> = sets.iter().filter(|set| set.name == name).collect();
+            if named.is_empty() {
+                let known = sets.iter().map(|set| set.name.as_str());
+                let unknown = UnknownName::new("address set", name, known);
+                return Err(CliError::Usage(format!(
+                    "{unknown}; `scanhost addresses import` makes one"
+                )));
+            }
+            print_addresses(&ledger, &named, format, &mut out).await?;
+        }
+    }
+    out.flush()?;
+    ledger.close().await;
+    Ok(Exit::Done)
+}
+
+fn print_sets(sets: &[AddressSet], format: Format, out: &mut Out) -> Result<(), CliError> {
+    if sets.is_empty() {
+        say("the store holds no address set; `scanhost addresses import` makes one");
+    }
+    let lines = sets.iter().map(|set| SetLine {
+        chain: set.chain.as_str(),
+        set: &set.name,
+        addresses: set.addresses,
+    });
+    let mut table = Table::new(&["CHAIN", "SET", ">ADDRESSES"]);
+    let mut csv = csv::WriterBuilder::new()
+        .has_headers(false)
+        .from_writer(Vec::new());
+    csv.write_record(["chain", "set", "addresses"])?;
+    for line in lines {
+        match format {
+            Format::Json => json_line(out, &line)?,
+            Format::Csv => csv.serialize(&line)?,
+            Format::Table => table.row(vec![
+                line.chain.to_owned(),
+                line.set.to_owned(),
+                line.addresses.to_string(),
+            ]),
+        }
+    }
+    if format == Format::Csv {
+        csv.flush()?;
+        out.write_all(csv.get_ref())?;
+    }
+    if format == Format::Table && !table.is_empty() {
+        table.print(out)?;
+    }
+    Ok(())
+}
+
+async fn print_addresses(
+    ledger: &Ledger,
+    sets: &[&AddressSet],
+    format: Format,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    let mut table = Table::new(&["CHAIN", "SET", ">INDEX", "ADDRESS", "LABEL"]);
+    if format == Format::Csv {
+        let header = ["chain", "set", "index", "address", "canonical", "label"];
+        writeln!(out, "{}", header.join(","))?;
+    }
+    for set in sets {
+        let mut after = None;
+        loop {
+            let page = ledger.set_page(&set.chain, &set.name, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.index);
+            let lines = page.iter().map(|row| AddressLine {
+                chain: set.chain.as_str(),
+                set: &set.name,
+                index: row.index,
+                address: &row.address,
+                canonical: &row.canonical,
+                label: row.label.as_deref(),
+            });
+            match format {
+                Format::Json => {
+                    for line in lines {
+                        json_line(out, &line)?;
+                    }
+                }
+                Format::Csv => {
+                    let mut writer = csv::WriterBuilder::new()
+                        .has_headers(false)
+                        .from_writer(&mut *out);
+                    for line in lines {
+                        writer.serialize(&line)?;
+                    }
+                    writer.flush()?;
+                }
+                Format::Table => {
+                    for line in lines {
+                        table.row(vec![
+                            line.chain.to_owned(),
+                            line.set.to_owned(),
+                            line.index.to_string(),
+                            line.address.to_owned(),
+                            line.label.unwrap_or_default().to_owned(),
+                        ]);
+                    }
+                    table.print_page(out)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn rows(text: &str) -> Vec<Result<AddressRow, String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("list.csv");
+        std::fs::write(&file, text).unwrap();
+        let mut reader = ListReader::new(None).unwrap();
+        reader.read(&file, &mut |_| {}).await.unwrap();
+        let list = reader.finish().unwrap();
+        let rows = Rows::new(&list).unwrap();
+        rows.map(|row| row.map_err(|error| error.to_string()))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn lines_that_are_no_address_are_left_out() {
+        let rows = rows("address,index,label\na,,\n,,\nb,7,cold\n").await;
+        let told: Vec<_> = rows
+            .into_iter()
+            .map(|row| row.unwrap())
+            .map(|row| (row.index, row.address, row.label))
+            .collect();
+        let expected = [
+            (0, "a".to_owned(), None),
+            (7, "b".to_owned(), Some("cold".to_owned())),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn an_index_that_stands_twice_is_told_with_its_line() {
+        let rows = rows("address,index\na,3\nb,3\n").await;
+        assert!(rows[0].is_ok());
+        let error = "line 3: index 3 stands in the list before";
+        assert_eq!(rows[1], Err(error.to_owned()));
+    }
+
+    #[test]
+    fn a_set_is_named_like_its_file() {
+        assert_eq!(set_of(Path::new("lists/cold.csv")).unwrap(), "cold");
+        let error = set_of(Path::new("-")).unwrap_err().to_string();
+        assert!(error.contains("--set NAME"), "{error}");
+    }
 }

@@ -747,7 +747,7 @@ async fn ask_identity(member: &Member, permit: Permit, expected: Option<&str>) -
 }
 
 /// Hex is told in either case.
-fn same_identity(expected: &str, told: &str) -> bool {
+pub(crate) fn same_identity(expected: &str, told: &str) -> bool {
     let hex = expected.len() == 64 && expected.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hex {
         expected.eq_ignore_ascii_case(told)
