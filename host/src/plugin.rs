@@ -1,10 +1,10 @@
 //! Plugins: found in folders, read without running them, checked, loaded, called.
 //!
-//! The steps in order, each with an [`ErrorCode`]: [`file`] reads and judges the file alone;
-//! [`catalog`] finds it by its name; [`manifest`] checks options against the published schema;
-//! [`loader`] makes the private copy and crosses into foreign code for the first time;
-//! [`backend`] calls it from then on, in a runtime of its own ([`runtime`]), with the host's
-//! [`services`] as its only way out.
+//! The steps in order, each with an [`ErrorCode`]: `file` reads and judges the file alone;
+//! `catalog` finds it by its name; `manifest` checks options against the published schema;
+//! `loader` makes the private copy and crosses into foreign code for the first time;
+//! `backend` calls it from then on, in a runtime of its own (`runtime`), with the host's
+//! `services` as its only way out.
 //!
 //! **Invariant:** no type of `abi_stable`, `async-ffi` or `libloading` leaves this module.
 
