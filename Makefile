@@ -25,9 +25,11 @@ check: lint test ## what CI runs
 
 fmt: rust ## format all sources
 	cargo fmt --all
+	cargo fmt --all --manifest-path tests/fixtures/Cargo.toml
 
 lint: rust ## formatting, clippy and documentation, each warning an error
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path tests/fixtures/Cargo.toml
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 
