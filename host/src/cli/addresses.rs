@@ -281,9 +281,11 @@ async fn list(
             if named.is_empty() {
                 let known = sets.iter().map(|set| set.name.as_str());
                 let unknown = UnknownName::new("address set", name, known);
-                return Err(CliError::Usage(format!(
-                    "{unknown}; `scanhost addresses import` makes one"
-                )));
+                let next = match unknown.known.as_slice() {
+                    [] => "; `scanhost addresses import` makes one",
+                    _ => "",
+                };
+                return Err(CliError::Usage(format!("{unknown}{next}")));
             }
             print_addresses(&ledger, &named, format, &mut out).await?;
         }

@@ -38,8 +38,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let first = (config::DEFAULT_FILE, config::REFERENCE);
     let files: Vec<(PathBuf, &str)> = std::iter::once(first)
         .chain(SAMPLES)
-        .map(|(name, text)| (args.dir.join(name), text))
+        .map(|(name, text)| (in_folder(&args.dir, name), text))
         .collect();
+    if args.dir.exists() && !args.dir.is_dir() {
+        let dir = args.dir.display();
+        let message = format!("`{dir}` is a file; name a folder: `scanhost init DIR`");
+        return Err(CliError::Usage(message));
+    }
     if !args.force {
         refuse_to_overwrite(&files)?;
     }
@@ -51,6 +56,12 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     tell_next(&mut out, &args.dir)?;
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// Without the `./` that people do not write.
+fn in_folder(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)
 }
 
 fn refuse_to_overwrite(files: &[(PathBuf, &str)]) -> Result<(), CliError> {

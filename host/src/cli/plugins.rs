@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::output::Format;
 use super::{CliError, Exit};
+use crate::plugin::{ErrorCode, PluginError};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -36,4 +37,17 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
         Command::Inspect { file } => inspect::run(&file),
         Command::Verify { file } => verify::run(&file, context).await,
     }
+}
+
+/// A file that is no plugin for this host, with what to do about it.
+fn unusable(error: &PluginError) -> CliError {
+    let next = match error.code {
+        ErrorCode::Unreadable => "; check the path and who may read it",
+        ErrorCode::NotALibrary | ErrorCode::NotAPlugin => {
+            "; name the library that was built of a plugin, as libNAME.so"
+        }
+        // The others say so themselves.
+        _ => "",
+    };
+    CliError::Usage(format!("{error}{next}"))
 }

@@ -1,5 +1,7 @@
 //! What was asked for, in the words of the store: canonical addresses, asset keys.
 
+use std::collections::BTreeSet;
+
 use tokio::runtime::Handle;
 
 use super::super::CliError;
@@ -17,7 +19,7 @@ pub(super) fn assets<'c>(
     for symbol in symbols {
         if chains.iter().all(|chain| chain.asset(symbol).is_none()) {
             let known = chains.iter().flat_map(|chain| &chain.assets);
-            let known = known.map(|asset| asset.symbol.as_str());
+            let known: BTreeSet<&str> = known.map(|asset| asset.symbol.as_str()).collect();
             let unknown = UnknownName::new("asset", symbol, known);
             return Err(CliError::Usage(unknown.to_string()));
         }
@@ -32,13 +34,21 @@ pub(super) fn assets<'c>(
         .collect())
 }
 
-/// One filter per chain that the addresses belong to.
+/// One filter per chain, or per chain that any of the addresses belongs to.
 pub(super) async fn filters(
     context: &Context,
     config: &Config,
     chains: Vec<(&Chain, Vec<String>)>,
     addresses: &[String],
 ) -> Result<Vec<BalanceFilter>, CliError> {
+    if addresses.is_empty() {
+        let whole = |(chain, assets): (&Chain, Vec<String>)| BalanceFilter {
+            chains: vec![chain.name.clone()],
+            assets,
+            ..BalanceFilter::default()
+        };
+        return Ok(chains.into_iter().map(whole).collect());
+    }
     let catalog = assemble::catalog(config, &executable_dir());
     let mut assembler = Assembler::new(
         config,
@@ -52,11 +62,7 @@ pub(super) async fn filters(
     let mut found = vec![false; addresses.len()];
     let mut refusals = vec![Vec::new(); addresses.len()];
     for (chain, assets) in chains {
-        let judged = if addresses.is_empty() {
-            Vec::new()
-        } else {
-            canonical(&mut assembler, chain, addresses).await?
-        };
+        let judged = judge(&mut assembler, chain, addresses).await?;
         let mut canonical = Vec::new();
         for (at, verdict) in judged.into_iter().enumerate() {
             match verdict {
@@ -67,8 +73,8 @@ pub(super) async fn filters(
                 Err(why) => refusals[at].push(format!("{}: {why}", chain.name)),
             }
         }
-        // Without any address of it there is nothing to ask of this chain; no filter means all.
-        if addresses.is_empty() || !canonical.is_empty() {
+        // A filter without addresses would let all of them through.
+        if !canonical.is_empty() {
             filters.push(BalanceFilter {
                 chains: vec![chain.name.clone()],
                 addresses: canonical,
@@ -87,7 +93,7 @@ pub(super) async fn filters(
 }
 
 /// Each address as the chain's plugin writes it; as given where no plugin can tell.
-async fn canonical(
+async fn judge(
     assembler: &mut Assembler<'_>,
     chain: &Chain,
     addresses: &[String],

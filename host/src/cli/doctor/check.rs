@@ -241,7 +241,7 @@ impl Finding {
             plugin: "FAILED",
             identity: "-",
             balance: None,
-            key: KeyState::None,
+            key: KeyState::Unknown,
             time: None,
             result: format!(
                 "FAILED: {message}; next: mend the settings that it names, or see `scanhost \
@@ -255,9 +255,12 @@ impl Finding {
         if error.class == Class::Unauthorized && self.key != KeyState::None {
             self.key = KeyState::Refused;
         }
-        let status = error.http_status;
-        let status = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
         let (class, message) = (error.class, &error.message);
+        let status = error.http_status.map(|status| format!("HTTP {status}"));
+        let status = match status.filter(|status| !message.contains(status)) {
+            Some(status) => format!(" ({status})"),
+            None => String::new(),
+        };
         let next = next_step(error.class, check.chain, &check.member.name);
         self.result = format!("FAILED: {class}{status}: {message}; next: {next}");
     }

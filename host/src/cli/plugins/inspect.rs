@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::super::output::{self, Out, plain};
 use super::super::{CliError, Exit};
+use super::unusable;
 use crate::plugin::PluginFile;
 use crate::plugin::manifest::{Key, KeyPlace, Manifest};
 
 pub(super) fn run(path: &Path) -> Result<Exit, CliError> {
-    let file = PluginFile::read(path).map_err(|error| CliError::Usage(error.to_string()))?;
+    let file = PluginFile::read(path).map_err(|error| unusable(&error))?;
     let mut out = output::open(None)?;
     for line in lines(&file) {
         writeln!(out, "{}", plain(&line).trim_end())?;

@@ -37,14 +37,19 @@ struct Line {
     capabilities: Vec<String>,
     networks: Vec<String>,
     sha256: Option<String>,
-    path: PathBuf,
+    path: String,
     error_code: Option<&'static str>,
     error_message: Option<String>,
 }
 
 pub(super) fn run(format: Format, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load_or_default()?;
-    let folders = loaded.config.plugins.folders(&executable_dir());
+    let plugins = &loaded.config.plugins;
+    let mut folders = plugins.folders(&executable_dir());
+    if plugins.dirs.is_none() {
+        // Nobody asked for the default folders; one that is not there is no oddity.
+        folders.retain(|folder| folder.is_dir());
+    }
     let lines = lines(&loaded.config, &folders);
     if lines.is_empty() {
         let folders: Vec<_> = folders.iter().map(|it| it.display().to_string()).collect();
@@ -105,7 +110,7 @@ impl Line {
             capabilities: manifest.capabilities.clone(),
             networks: manifest.networks.clone(),
             sha256: Some(format!("sha256:{}", file.sha256)),
-            path: file.path.clone(),
+            path: file.path.display().to_string(),
             error_code: None,
             error_message: message,
         }
@@ -114,7 +119,7 @@ impl Line {
     fn refused(error: &PluginError) -> Self {
         Self {
             state: "refused",
-            path: error.path.clone(),
+            path: error.path.display().to_string(),
             error_code: Some(error.code.as_str()),
             error_message: Some(error.message.clone()),
             ..Self::default()
@@ -135,7 +140,7 @@ fn print_csv(lines: &[Line], out: &mut Out) -> Result<(), CliError> {
             line.capabilities.join(" "),
             line.networks.join(" "),
             text(&line.sha256),
-            line.path.display().to_string(),
+            line.path.clone(),
             line.error_code.unwrap_or_default().to_owned(),
             text(&line.error_message),
         ])?;
@@ -162,7 +167,7 @@ fn print_table(lines: &[Line], out: &mut Out) -> Result<(), CliError> {
             line.capabilities.join(", "),
             line.networks.join(", "),
             hash.chars().take(12).collect(),
-            line.path.display().to_string(),
+            line.path.clone(),
             note,
         ]);
     }

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::super::context::Context;
 use super::super::output::{self, Out, plain};
 use super::super::{CliError, Exit};
+use super::unusable;
 use crate::config::Config;
 use crate::http::{Endpoint, HttpClient, ProviderHttp};
 use crate::model::ProviderName;
@@ -60,12 +61,7 @@ pub(super) async fn run(path: &Path, context: &Context) -> Result<Exit, CliError
     };
     match verify(path, &loaded.config, context, &mut report).await? {
         Ok(()) => Ok(Exit::Done),
-        Err(error) => Err(CliError::Usage(format!(
-            "`{}` cannot be used: {} [{}]",
-            path.display(),
-            error.message,
-            error.code.as_str()
-        ))),
+        Err(error) => Err(unusable(&error)),
     }
 }
 
