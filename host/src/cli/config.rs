@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::context::{Context, say};
+use super::context::Context;
 use super::output;
 use super::{CliError, Exit};
 use crate::config::{Config, Loaded, StoreUrl};
@@ -21,7 +21,6 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<Exit, CliError
     let lines: Vec<String> = match command {
         Command::Check => {
             let catalog = context.catalog(&loaded.config)?;
-            warn_of_missing_lists(&loaded.config);
             summary(&loaded, &catalog)
         }
         Command::Show => loaded.show().collect(),
@@ -32,19 +31,6 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<Exit, CliError
     }
     out.flush()?;
     Ok(Exit::Done)
-}
-
-/// A list may be written later; until then a scan of its chain would fail.
-fn warn_of_missing_lists(config: &Config) {
-    for chain in config.chains.values() {
-        let files = chain.addresses.iter().filter_map(|set| set.file.as_deref());
-        for file in files.filter(|file| !file.is_file()) {
-            let place = config.place_of(&format!("chains.{}.addresses", chain.name));
-            let (name, file) = (&chain.name, file.display());
-            let message = format!("chain `{name}`: there is no address list `{file}`");
-            say(&format!("warning: {place}: {message}"));
-        }
-    }
 }
 
 fn summary(loaded: &Loaded, catalog: &Catalog) -> Vec<String> {

@@ -66,9 +66,9 @@ pub(super) async fn filters(
         let mut canonical = Vec::new();
         for (at, verdict) in judged.into_iter().enumerate() {
             match verdict {
-                Ok(address) => {
+                Ok(spellings) => {
                     found[at] = true;
-                    canonical.push(address);
+                    canonical.extend(spellings);
                 }
                 Err(why) => refusals[at].push(format!("{}: {why}", chain.name)),
             }
@@ -92,24 +92,39 @@ pub(super) async fn filters(
     Ok(filters)
 }
 
-/// Each address as the chain's plugin writes it; as given where no plugin can tell.
+/// How each address may stand in the store: as the chain's plugin writes it, else as a guess.
 async fn judge(
     assembler: &mut Assembler<'_>,
     chain: &Chain,
     addresses: &[String],
-) -> Result<Vec<Result<String, String>>, CliError> {
+) -> Result<Vec<Result<Vec<String>, String>>, CliError> {
     let why = match judge_of(assembler, chain).await? {
         Ok(judge) => match judge.backend.validate_addresses(addresses.to_vec()).await {
-            Ok(verdicts) => return Ok(verdicts),
+            Ok(verdicts) => {
+                let known = verdicts.into_iter();
+                return Ok(known.map(|it| it.map(|it| vec![it])).collect());
+            }
             Err(error) => error.to_string(),
         },
         Err(why) => why,
     };
     let name = &chain.name;
     say(&format!(
-        "{name}: addresses are compared as given, since no plugin of its pool can read them: {why}"
+        "{name}: addresses are looked up as given and in lower case, since no plugin of its pool \
+         can read them: {why}"
     ));
-    Ok(addresses.iter().cloned().map(Ok).collect())
+    Ok(addresses.iter().map(|it| Ok(spellings(it))).collect())
+}
+
+/// The address as given and, where that differs, in lower case, which is the canonical form of
+/// every encoding in which case means nothing.
+fn spellings(address: &str) -> Vec<String> {
+    let lower = address.to_ascii_lowercase();
+    let mut spellings = vec![address.to_owned()];
+    if lower != address {
+        spellings.push(lower);
+    }
+    spellings
 }
 
 #[cfg(test)]
@@ -136,6 +151,12 @@ mod tests {
         assert_eq!(names(&["bnb"]), [("bsc".to_owned(), vec![String::new()])]);
         assert!(names(&[]).iter().all(|(_, keys)| keys.is_empty()));
         assert_eq!(names(&[]).len(), chains.len());
+    }
+
+    #[test]
+    fn without_a_plugin_case_is_tried_both_ways() {
+        assert_eq!(spellings("0xAb"), ["0xAb", "0xab"]);
+        assert_eq!(spellings("bc1q"), ["bc1q"]);
     }
 
     #[test]
