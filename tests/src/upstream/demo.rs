@@ -211,7 +211,7 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap());
         let cells: Vec<serde_json::Value> = cells.collect();
-        assert_eq!(cells.len(), 10 * (1 + 3 + 3));
+        assert_eq!(cells.len(), 10 * (1 + 3 + 4));
         let mut native = cells.iter().filter(|cell| cell["asset"] == "BNB");
         let all_answered = native.all(|cell| {
             let [address, amount] = ["address", "amount"].map(|key| cell[key].as_str().unwrap());

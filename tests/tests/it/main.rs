@@ -1,1 +1,7 @@
 //! Cases.
+
+mod faults;
+mod lab;
+mod lists;
+mod scan;
+mod store;

@@ -34,6 +34,7 @@ pub struct SeededAsset {
 const BSC_USDT: Address = address!("55d398326f99059fF775485246999027B3197955");
 const BSC_USDC: Address = address!("8AC76a51cc950d9822D68b83fE1Ad97B32Cd580d");
 const SOL_USDC: Pubkey = Pubkey::from_str_const("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v");
+const SOL_USDT: Pubkey = Pubkey::from_str_const("Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB");
 const SOL_PYUSD: Pubkey = Pubkey::from_str_const("2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo");
 
 // === impl Ledger ===
@@ -103,7 +104,8 @@ impl Ledger {
         }
     }
 
-    /// A Solana mainnet ledger of `count` wallets with USDC (legacy) and PYUSD (Token-2022).
+    /// A Solana mainnet ledger of `count` wallets with USDC and USDT (legacy) and PYUSD
+    /// (Token-2022).
     ///
     /// A fifth each per asset: absent, one unit, small, middle, huge; a token account of zero
     /// exists for some.
@@ -112,6 +114,7 @@ impl Ledger {
         let mut ledger = SolanaLedger::new(SolanaLedger::MAINNET_GENESIS, 335_501_794);
         let mints = [
             ("USDC", SOL_USDC, TOKEN_PROGRAM),
+            ("USDT", SOL_USDT, TOKEN_PROGRAM),
             ("PYUSD", SOL_PYUSD, TOKEN_2022_PROGRAM),
         ];
         for (symbol, mint, program) in mints {
