@@ -90,7 +90,7 @@ fn check_all(plugin: Plugin, places: &[Where], scenarios: &[(Kind, Then)]) {
         .iter()
         .flat_map(|place| scenarios.iter().map(|(what, then)| (what, *place, *then)));
     let all: Vec<_> = all.collect();
-    let mut failed = Vec::new();
+    let mut failed: Vec<&(&Kind, Where, Then)> = Vec::new();
     for some in all.chunks(AT_ONCE) {
         thread::scope(|scope| {
             let run = |(what, place, then): &(&Kind, Where, Then)| {
