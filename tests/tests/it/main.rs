@@ -1,5 +1,6 @@
-//! Cases.
+//! Every end-to-end case, in one binary.
 
+mod anvil;
 mod faults;
 mod lab;
 mod lists;
