@@ -1,6 +1,6 @@
 //! The command line: results on standard output, everything else on standard error.
 //!
-//! Exit codes (design 10): 0 all asked cells known; 1 the run itself broke; 2 wrong usage or
+//! Exit codes: 0 all asked cells known; 1 the run itself broke; 2 wrong usage or
 //! configuration; 3 some cells are unknown.
 
 mod addresses;

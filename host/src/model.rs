@@ -219,10 +219,7 @@ pub enum Reading {
 /// Why a cell is not known: the closed list that output, API and metrics use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the words are the documentation; design 10 lists them"
-)]
+#[expect(missing_docs, reason = "the words are the documentation")]
 pub enum Class {
     Timeout,
     Transport,

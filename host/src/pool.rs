@@ -1,6 +1,7 @@
 //! The providers of a chain in the operator's order, and who may take work now.
 
 pub mod assemble;
+pub mod pending;
 pub mod record;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

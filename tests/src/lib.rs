@@ -5,5 +5,6 @@
 //! built binary.
 
 pub mod anvil;
+pub mod fixtures;
 pub mod product;
 pub mod upstream;

@@ -149,7 +149,8 @@ fn store_url(config: &Config) -> String {
     }
 }
 
-fn warn(findings: &[Finding]) {
+/// Warnings on standard error.
+pub(super) fn warn(findings: &[Finding]) {
     for finding in findings {
         say(&format!("warning: {finding}"));
     }

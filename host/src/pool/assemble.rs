@@ -50,6 +50,7 @@ pub fn check(config: &Config, catalog: &Catalog) -> Findings {
         place: config.place_of("plugins"),
         message: message.clone(),
     };
+    findings.errors.extend(super::pending::refused(config));
     findings.errors.extend(catalog.errors.iter().map(plain));
     findings.warnings.extend(catalog.warnings.iter().map(plain));
     findings.warnings.extend(
@@ -302,7 +303,8 @@ impl<'a> Assembler<'a> {
             identity: chain.identity.is_some(),
             ..GateConfig::default()
         };
-        let fingerprint = provider.identity_fingerprint(chain);
+        // What is remembered belongs to this endpoint, plugin, options and expected chain.
+        let fingerprint = [provider.fingerprint(), provider.identity_fingerprint(chain)].concat();
         let stored = match self.ledger {
             Some(ledger) => ledger.provider(&provider_key(&key)).await?,
             None => None,

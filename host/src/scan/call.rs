@@ -22,7 +22,7 @@ pub struct Question {
 /// Calls the provider for `items` and tells the gate what it was worth.
 ///
 /// A call of many cells that fails in a way that its content may have caused is split in two, and
-/// its verdict waits (design 6, "split before judging"): one half answered, the failing half is
+/// its verdict waits ("split before judging"): one half answered, the failing half is
 /// split on, until the cell that fails alone is `refused`; both halves failed, the failure counts.
 /// At most two calls per level, so 2·⌈log2 n⌉ more requests for one poisoned cell.
 ///

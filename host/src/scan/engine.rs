@@ -3,7 +3,7 @@
 //! Work is pulled: a provider that has a free connection and an open gate takes the largest chunk
 //! that it may, there is no barrier between chunks. A *round* ends when nothing that waits can be
 //! taken and nothing is under way. Cells that all providers failed on are asked again in the next
-//! round; how rounds are spaced and when a pass ends early is design 7:
+//! round; how rounds are spaced and when a pass ends early:
 //!
 //! - a round in which calls were sent and no cell was answered has failed; the waits after failed
 //!   rounds are 1, 2, 4, 8, 16, 30 s, and any answer starts them over;

@@ -18,7 +18,7 @@ const REPORT_CHUNK: usize = 500;
 /// One row of the result; serializes to the line of `--format json`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "the fields are the contract of design 10")]
+#[expect(missing_docs, reason = "the fields are the documented output")]
 pub enum Row {
     /// Answered in this pass.
     Known {
@@ -54,7 +54,7 @@ pub enum Row {
 
 /// Which cell a row is about.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the contract of design 10")]
+#[expect(missing_docs, reason = "the fields are the documented output")]
 pub struct RowCell {
     pub chain: ChainName,
     pub address: String,
@@ -67,7 +67,7 @@ pub struct RowCell {
 
 /// A value that an earlier pass read.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the contract of design 10")]
+#[expect(missing_docs, reason = "the fields are the documented output")]
 pub struct LastGood {
     #[serde(serialize_with = "as_text")]
     pub amount: Amount,
@@ -76,7 +76,7 @@ pub struct LastGood {
 
 /// Why a line is no address.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "the fields are the contract of design 10")]
+#[expect(missing_docs, reason = "the fields are the documented output")]
 pub struct InvalidReason {
     pub class: Class,
     pub message: String,

@@ -1,0 +1,88 @@
+//! Settings that the configuration has a place for and that nothing acts on yet.
+//!
+//! A setting whose absence is dangerous (isolation that is asked for and not given, a token that
+//! is not fetched) stops its command; the others are told by `scanhost config check`.
+
+use crate::config::{Config, Finding, Isolation, ScanAt, Strategy};
+
+/// Settings without which the operator would be misled; nothing is started with them.
+#[must_use]
+pub fn refused(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for provider in config.providers.values() {
+        let name = &provider.name;
+        let mut refuse = |key: &str, message: String| {
+            let place = config.place_of(&format!("providers.{name}.{key}"));
+            findings.push(Finding { place, message });
+        };
+        if provider.isolation == Isolation::Process {
+            refuse(
+                "isolation",
+                format!(
+                    "provider `{name}`: this version runs every plugin in its own process; remove \
+                     `isolation` to accept that"
+                ),
+            );
+        }
+        if provider.oauth2.is_some() {
+            refuse(
+                "oauth2",
+                format!(
+                    "provider `{name}`: this version fetches no OAuth2 tokens; use `api_key`, or \
+                     take the provider out of its pools and this table out of the file"
+                ),
+            );
+        }
+    }
+    findings
+}
+
+/// Settings that have no effect in this version.
+#[must_use]
+pub fn without_effect(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut tell = |path: String, what: &str| {
+        findings.push(Finding {
+            place: config.place_of(&path),
+            message: format!("{what} has no effect in this version"),
+        });
+    };
+    for chain in config.chains.values() {
+        let at = |key: &str| format!("chains.{}.{key}", chain.name);
+        if chain.strategy == Strategy::Spread {
+            tell(
+                at("strategy"),
+                "`strategy = \"spread\"` is taken for `failover`; spreading",
+            );
+        }
+        if chain.breaker.window.is_some() || chain.breaker.slow_call.is_some() {
+            tell(
+                at("breaker"),
+                "a breaker's `window`, `failure_ratio` or `slow_call`",
+            );
+        }
+        if chain.scan.every.is_some() {
+            tell(at("scan.every"), "`every`");
+        }
+        if chain.scan.at == ScanAt::Pinned {
+            tell(at("scan.at"), "`at = \"pinned\"`");
+        }
+        if chain.scan.sample.is_some() {
+            tell(at("scan.sample"), "`sample`");
+        }
+    }
+    let limited = |provider: &&crate::config::Provider| {
+        provider
+            .limits
+            .as_ref()
+            .is_some_and(|limits| !limits.is_empty())
+    };
+    if let Some(provider) = config.providers.values().find(limited) {
+        tell(
+            format!("providers.{}.limits", provider.name),
+            "what `limits` and `quota` say is checked, but only `connections` and a provider's own \
+             `Retry-After` are kept; a rate limit",
+        );
+    }
+    findings
+}
