@@ -77,11 +77,12 @@ async fn examine(
     let mut pools = Vec::new();
     for chain in chains {
         let pool = assembler.pool(chain, only).await?;
-        let judge = pool.members.first().map(|member| &*member.backend);
-        let address = match judge {
-            Some(judge) => sample::address(chain, judge).await,
-            None => None,
-        };
+        let mut address = None;
+        for member in &pool.members {
+            if address.is_none() {
+                address = sample::address(chain, &*member.backend).await;
+            }
+        }
         pools.push((*chain, pool, address));
     }
     let mut findings: Vec<Finding> = Vec::new();

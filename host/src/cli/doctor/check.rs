@@ -133,8 +133,10 @@ impl Check<'_> {
             "ok; it reads none of the chain's assets".clone_into(&mut finding.result);
             return Ok(());
         };
+        self.knows_addresses().await?;
         let Some(address) = self.address else {
-            let hint = "no address to ask for: add [[chains.NAME.addresses]]";
+            let name = &self.chain.name;
+            let hint = format!("no address to ask for: add [[chains.{name}.addresses]]");
             finding.result = format!("{}; {hint}", finding.result);
             return Ok(());
         };
@@ -172,6 +174,19 @@ impl Check<'_> {
                 permit.record(verdict_of(&error));
                 Err(error)
             }
+        }
+    }
+
+    /// The address may be another plugin's word; each one must know its own.
+    async fn knows_addresses(&self) -> Result<(), CallError> {
+        let asked = vec![self.address.unwrap_or("no address").to_owned()];
+        let verdicts = self.member.backend.validate_addresses(asked).await?;
+        match (self.address, verdicts.into_iter().next()) {
+            (Some(address), Some(Err(why))) => {
+                let message = format!("`{address}` is no address: {why}");
+                Err(CallError::new(Class::InvalidAddress, message))
+            }
+            _ => Ok(()),
         }
     }
 
