@@ -1,5 +1,6 @@
 //! What a plugin publishes about itself, and its options checked against it.
 
+use jsonschema::error::ValidationErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -118,36 +119,42 @@ impl Manifest {
         let Ok(validator) = jsonschema::validator_for(&self.options) else {
             return Vec::new(); // `parse` let none through whose schema is broken
         };
-        validator
-            .iter_errors(options)
-            .map(|error| {
-                let path = error.instance_path().to_string();
-                let path = path.trim_start_matches('/').replace('/', ".");
-                OptionError {
-                    path,
-                    message: self.with_hint(error.to_string()),
-                }
-            })
-            .collect()
+        let mut errors = Vec::new();
+        for error in validator.iter_errors(options) {
+            let path = error.instance_path().to_string();
+            let path = path.trim_start_matches('/').replace('/', ".");
+            let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+                let message = error.to_string();
+                errors.push(OptionError { path, message });
+                continue;
+            };
+            // One error each, at the place of each.
+            for option in unexpected {
+                let message = self.unknown_option();
+                let path = match path.as_str() {
+                    "" => option.clone(),
+                    path => format!("{path}.{option}"),
+                };
+                errors.push(OptionError { path, message });
+            }
+        }
+        errors
     }
 
-    fn with_hint(&self, message: String) -> String {
-        if !message.contains("Additional properties") {
-            return message;
-        }
+    fn unknown_option(&self) -> String {
         let known: Vec<_> = self
             .options
             .get("properties")
             .and_then(Value::as_object)
             .map(|properties| properties.keys().map(String::as_str).collect())
             .unwrap_or_default();
+        let name = &self.name;
         match known.as_slice() {
-            [] => format!("{message}; plugin `{}` has no options", self.name),
-            known => format!(
-                "{message}; plugin `{}` knows: {}",
-                self.name,
-                known.join(", ")
-            ),
+            [] => format!("no such option; plugin `{name}` has none"),
+            known => {
+                let known = known.join(", ");
+                format!("no such option; plugin `{name}` knows: {known}")
+            }
         }
     }
 }
@@ -177,12 +184,9 @@ mod tests {
             errors.iter().any(|error| error.path == "batch"),
             "{errors:?}"
         );
-        assert!(
-            errors
-                .iter()
-                .any(|error| error.message.contains("knows: batch")),
-            "{errors:?}"
-        );
+        let unknown = errors.iter().find(|error| error.path == "bach");
+        let unknown = unknown.expect("it is told at its own place");
+        assert!(unknown.message.contains("knows: batch"), "{errors:?}");
         assert!(manifest().check_options(&json!({ "batch": 7 })).is_empty());
         assert!(manifest().check_options(&json!({})).is_empty());
     }
