@@ -4,5 +4,6 @@ mod anvil;
 mod faults;
 mod lab;
 mod lists;
+mod plugins;
 mod scan;
 mod store;
