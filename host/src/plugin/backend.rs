@@ -23,6 +23,8 @@ use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName};
 const MESSAGE_MAX: usize = 300;
 /// Longest wait for `open`.
 const OPEN_MAX: Duration = Duration::from_secs(5);
+/// Longest canonical address, in bytes; Bitcoin's longest has 90.
+const CANONICAL_MAX: usize = 256;
 /// Addresses that are validated in one turn of a plugin's thread.
 const VALIDATE_CHUNK: usize = 1_000;
 
@@ -426,7 +428,7 @@ impl Backend for InProcess {
         judged
             .into_iter()
             .map(|verdict| match verdict {
-                Ok(canonical) => Ok(Ok(canonical.into_string())),
+                Ok(canonical) => canonical_of(&canonical).map(Ok),
                 Err(error) if error.kind == abi::ErrorKind::INVALID_ADDRESS => {
                     Ok(Err(clean(&error.message)))
                 }
@@ -587,9 +589,41 @@ fn clean(text: &str) -> String {
     line
 }
 
+/// Addresses are told apart by their canonical form: an empty one would be the same for all.
+fn canonical_of(address: &str) -> Result<String, CallError> {
+    let printable = !address.chars().any(|char| char.is_control() || char == ' ');
+    if (1..=CANONICAL_MAX).contains(&address.len()) && printable {
+        return Ok(address.to_owned());
+    }
+    let message = format!(
+        "`validate_address` gave {} bytes for a canonical address, not 1 to {CANONICAL_MAX} \
+         printable ones",
+        address.len()
+    );
+    Err(CallError::new(Class::PluginFault, message))
+}
+
 fn told(duration: Duration) -> String {
     match duration.as_millis() {
         ms if ms % 1000 == 0 => format!("{} s", ms / 1000),
         ms => format!("{ms} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canonical_address_that_tells_nothing_apart_is_the_plugins_fault() {
+        for bad in ["", " ", "a b", "a\nb", &"a".repeat(CANONICAL_MAX + 1)] {
+            let error = canonical_of(bad).unwrap_err();
+            assert_eq!(error.class, Class::PluginFault, "{bad:?}");
+            assert!(error.message.len() < MESSAGE_MAX);
+        }
+        let longest = "a".repeat(CANONICAL_MAX);
+        for good in ["a", "0x12", &longest] {
+            assert_eq!(canonical_of(good).as_deref(), Ok(good));
+        }
     }
 }
