@@ -266,7 +266,7 @@ fn bscscan_lists_and_amounts() {
     let lists = [
         (Kind::Short, UnknownAlone),
         (Kind::Doubled, UnknownAlone),
-        (Kind::Uninvited, UnknownAlone),
+        (Kind::Uninvited, Known),
         (Kind::Reordered, Known),
     ];
     check_all(Plugin::Bscscan, &[Where::Native], &lists);
@@ -303,16 +303,19 @@ fn solana_rpc_lists_and_amounts() {
         (Kind::Doubled, Unknown),
         (Kind::Uninvited, Unknown),
         (Kind::Null, Unknown),
-        (Kind::Huge, UnknownAlone),
         (Kind::NumberAsText, UnknownAlone),
     ];
     check_all(Plugin::SolanaRpc, classes(Plugin::SolanaRpc), &scenarios);
+    let lamports = [(Kind::Huge, UnknownAlone)];
+    check_all(Plugin::SolanaRpc, &[Where::Native], &lamports);
     let tokens = [
         (Kind::EmptyReturnData, UnknownAlone),
         (Kind::WrongOwner, UnknownAlone),
         (Kind::WrongMint, UnknownAlone),
         (Kind::NotATokenAccount, UnknownAlone),
-        (Kind::WrongDecimals { decimals: 9 }, UnknownAlone),
     ];
     check_all(Plugin::SolanaRpc, &[Where::Token], &tokens);
+    // Mints are no cells.
+    let decimals = [(Kind::WrongDecimals { decimals: 9 }, UnknownAlone)];
+    check_all(Plugin::SolanaRpc, &[Where::All], &decimals);
 }

@@ -1,5 +1,7 @@
 //! One chain behind simulated hosts, and the built binary that scans it.
 
+use std::time::Duration;
+
 use scanhost_tests::product::{Chain, Config, IMPATIENT, Product, Run};
 use scanhost_tests::upstream::{
     Fault, Host, HostKind, Ledger, LogEntry, Seeded, SeededAsset, Upstream, World,
@@ -113,7 +115,7 @@ impl Setup {
     pub(crate) fn of(pool: &[&'static str]) -> Self {
         Self {
             pool: pool.to_vec(),
-            chain: IMPATIENT.to_owned(),
+            chain: format!("{IMPATIENT}spill_after = \"300ms\"\n"),
             first: String::new(),
             without: Vec::new(),
             identity: None,
@@ -265,6 +267,21 @@ impl Lab {
         let mut log = self.upstream.log();
         log.retain(|entry| entry.host == host && entry.native + entry.tokens > 0);
         log
+    }
+
+    /// Waits until something is so, at most for 30 s.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
+        let look = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let long = Duration::from_secs(30);
+        let waited = self
+            .runtime
+            .block_on(async { tokio::time::timeout(long, look).await });
+        assert!(waited.is_ok(), "it did not come to that");
     }
 
     /// All rows are there, in the order of the list, and every one is known as the ledger has it.
