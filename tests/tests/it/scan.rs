@@ -1,5 +1,9 @@
 //! What a scan reads when nothing goes wrong, from lists of every size.
 
+mod keys;
+mod pools;
+mod refusals;
+
 use crate::lab::{Lab, Plugin, Setup};
 
 /// Scans `count` addresses by one provider and holds every row against the ledger.
