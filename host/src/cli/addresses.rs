@@ -111,7 +111,9 @@ async fn import(
             "{name}: no plugin of its pool can check the addresses, so nothing was imported: {why}"
         ))
     })?;
-    let mut reader = ListReader::new(Some(&*judge.backend)).map_err(list_error)?;
+    let mut reader = ListReader::new(vec![&*judge.backend])
+        .map_err(list_error)?
+        .strict();
     read(&mut reader, name, file).await?;
     let list = reader.finish().map_err(list_error)?;
     let AddressList {
@@ -396,7 +398,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("list.csv");
         std::fs::write(&file, text).unwrap();
-        let mut reader = ListReader::new(None).unwrap();
+        let mut reader = ListReader::new(Vec::new()).unwrap();
         reader.read(&file, &mut |_| {}).await.unwrap();
         let list = reader.finish().unwrap();
         let rows = Rows::new(&list).unwrap();

@@ -17,10 +17,10 @@ use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, parse_duration};
 use crate::ledger::{Ledger, PassEnd, PassKind, PassSpec};
-use crate::model::{Asset, Class, PassId, Reason};
+use crate::model::{Asset, Class, PassId, ProviderName, Reason};
+use crate::pool::Pool;
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
-use crate::pool::{Member, Pool};
 use crate::scan::engine::{Ending, Engine, Patience, Progress};
 use crate::scan::list::{AddressList, ListError, ListReader, Remark};
 use crate::scan::plan::Plan;
@@ -66,12 +66,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let loaded = context.load()?;
     let config = &loaded.config;
     let catalog = context.catalog(config)?;
-    let jobs = jobs(config, &args)?;
-    let only = args
-        .provider
-        .as_deref()
-        .map(|name| context::provider(config, name))
-        .transpose()?;
+    let mut jobs = jobs(config, &args)?;
+    let only = match args.provider.as_deref() {
+        Some(name) => Some(only_provider(config, name, &mut jobs)?),
+        None => None,
+    };
     output::check(args.output.as_deref())?;
     let ledger = context.ledger(config).await?;
     let mut assembler = Assembler::new(
@@ -337,6 +336,24 @@ fn jobs<'c>(config: &'c Config, args: &Args) -> Result<Vec<Job<'c>>, CliError> {
     Ok(jobs)
 }
 
+/// Leaves the chains in whose pool the provider is.
+fn only_provider(
+    config: &Config,
+    name: &str,
+    jobs: &mut Vec<Job<'_>>,
+) -> Result<ProviderName, CliError> {
+    let provider = context::provider(config, name)?;
+    let chains: Vec<&str> = jobs.iter().map(|job| job.chain.name.as_str()).collect();
+    let chains = chains.join("`, `");
+    jobs.retain(|job| job.chain.pool.contains(&provider));
+    if jobs.is_empty() {
+        return Err(CliError::Usage(format!(
+            "provider `{provider}` is not in the pool of `{chains}`; add it there, or name one that is"
+        )));
+    }
+    Ok(provider)
+}
+
 fn assets(chain: &Chain, symbols: &[String]) -> Vec<Asset> {
     if symbols.is_empty() {
         return chain.assets.clone();
@@ -388,11 +405,8 @@ fn files_by_chain(
 }
 
 async fn read_list(job: &Job<'_>, pool: &Pool, ledger: &Ledger) -> Result<AddressList, CliError> {
-    let judge = pool
-        .members
-        .first()
-        .map(|member: &Arc<Member>| &*member.backend);
-    let mut reader = ListReader::new(judge).map_err(list_error)?;
+    let judges = pool.members.iter().map(|member| &*member.backend).collect();
+    let mut reader = ListReader::new(judges).map_err(list_error)?;
     let mut remarks = 0_u64;
     let chain = &job.chain.name;
     let mut remark = |remark: Remark| {

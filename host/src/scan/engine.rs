@@ -401,6 +401,8 @@ impl Run<'_, '_> {
                 });
                 Stance::Holding(None)
             }
+            // It failed to say who it is: what it might take does not wait for its pauses.
+            Stance::Holding(until) if state.identity_failures > 0 => Stance::Out(until),
             other => other,
         }
     }

@@ -90,7 +90,8 @@ pub enum ListError {
 
 /// Reads lists one after the other into one [`AddressList`].
 pub struct ListReader<'a> {
-    judge: Option<&'a dyn Backend>,
+    judges: Vec<&'a dyn Backend>,
+    strict: bool,
     out: BufWriter<tempfile::NamedTempFile>,
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -101,15 +102,17 @@ pub struct ListReader<'a> {
 }
 
 impl<'a> ListReader<'a> {
-    /// A reader whose addresses `judge` knows. Without one every line is taken as it stands.
+    /// A reader whose addresses `judges` know: the first one that answers is believed. Without one
+    /// every line is taken as it stands.
     ///
     /// # Errors
     ///
     /// No temporary file could be made.
-    pub fn new(judge: Option<&'a dyn Backend>) -> Result<Self, ListError> {
+    pub fn new(judges: Vec<&'a dyn Backend>) -> Result<Self, ListError> {
         let spool = tempfile::NamedTempFile::new().map_err(ListError::Spool)?;
         Ok(Self {
-            judge,
+            judges,
+            strict: false,
             out: BufWriter::new(spool),
             seen: HashSet::new(),
             hasher: RandomState::new(),
@@ -118,6 +121,13 @@ impl<'a> ListReader<'a> {
             invalid: 0,
             doubled: 0,
         })
+    }
+
+    /// Reads nothing that no judge could judge.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
     }
 
     /// Reads a file, `-` being standard input. `remark` hears of each line that is left out.
@@ -248,23 +258,36 @@ impl<'a> ListReader<'a> {
         Ok(())
     }
 
-    async fn judge(&self, chunk: &[Line]) -> Result<Vec<Result<String, String>>, ListError> {
+    /// A judge that fails is not asked again; the next one is.
+    async fn judge(&mut self, chunk: &[Line]) -> Result<Vec<Result<String, String>>, ListError> {
         let whole = |line: &Line| match &line.error {
             Some(error) => Err(error.clone()),
             None => Ok(line.address.clone()),
         };
-        let Some(judge) = self.judge else {
-            return Ok(chunk.iter().map(whole).collect());
-        };
-        let addresses = chunk.iter().map(|line| line.address.clone()).collect();
-        let verdicts = judge
-            .validate_addresses(addresses)
-            .await
-            .map_err(ListError::Plugin)?;
-        let verdicts = chunk.iter().zip(verdicts);
-        Ok(verdicts
-            .map(|(line, verdict)| whole(line).and(verdict))
-            .collect())
+        while let Some(judge) = self.judges.first() {
+            let addresses = chunk.iter().map(|line| line.address.clone()).collect();
+            let error = match judge.validate_addresses(addresses).await {
+                Ok(verdicts) => {
+                    let verdicts = chunk.iter().zip(verdicts);
+                    return Ok(verdicts
+                        .map(|(line, verdict)| whole(line).and(verdict))
+                        .collect());
+                }
+                Err(error) => error,
+            };
+            self.judges.remove(0);
+            if self.judges.is_empty() {
+                if self.strict {
+                    return Err(ListError::Plugin(error));
+                }
+                tracing::error!(
+                    "no plugin can check addresses, they are taken as they stand: {error}"
+                );
+            } else {
+                tracing::warn!("a plugin cannot check addresses, the next one does: {error}");
+            }
+        }
+        Ok(chunk.iter().map(whole).collect())
     }
 
     fn keep(&mut self, entry: &Entry) -> Result<(), ListError> {
@@ -366,43 +389,48 @@ impl Lines {
         })
     }
 
+    /// About `count` lines; fewer at the end, none after it.
     fn next_chunk(&mut self, count: usize) -> io::Result<Vec<Line>> {
         let mut lines = Vec::with_capacity(count);
         let mut bytes = Vec::new();
         while lines.len() < count {
             bytes.clear();
-            if self
-                .input
-                .by_ref()
-                .take(LINE_MAX)
-                .read_until(b'\n', &mut bytes)?
-                == 0
-            {
+            let mut input = self.input.by_ref().take(LINE_MAX);
+            if input.read_until(b'\n', &mut bytes)? == 0 {
                 break;
             }
             if bytes.len() as u64 == LINE_MAX {
                 let message = format!("line {} is longer than 1 MiB", self.number + 1);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
-            self.number += 1;
-            let text = bytes.trim_ascii();
-            if text.is_empty() || text.starts_with(b"#") {
-                continue;
+            let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            // Old files end their lines with a carriage return alone.
+            for text in text.split(|byte| *byte == b'\r') {
+                self.number += 1;
+                lines.extend(self.line(text.trim_ascii())?);
             }
-            let record = record_of(text)?;
-            let columns = match self.columns {
-                Some(columns) => columns,
-                None => match Columns::of_header(&record) {
-                    Some(columns) => {
-                        self.columns = Some(columns);
-                        continue;
-                    }
-                    None => *self.columns.insert(Columns::without_header(&record)),
-                },
-            };
-            lines.push(columns.line(self.number, &record));
         }
         Ok(lines)
+    }
+
+    /// What a line holds; `None` for blank lines, comments and the header.
+    fn line(&mut self, text: &[u8]) -> io::Result<Option<Line>> {
+        if text.is_empty() || text.starts_with(b"#") {
+            return Ok(None);
+        }
+        let record = record_of(text)?;
+        let columns = match self.columns {
+            Some(columns) => columns,
+            None => match Columns::of_header(&record) {
+                Some(columns) => {
+                    self.columns = Some(columns);
+                    return Ok(None);
+                }
+                None => *self.columns.insert(Columns::without_header(&record)),
+            },
+        };
+        Ok(Some(columns.line(self.number, &record)))
     }
 }
 
@@ -519,6 +547,10 @@ mod tests {
             [plain(1, "a"), plain(3, "b")]
         );
         assert_eq!(lines(b"# mine\na"), [plain(2, "a")]);
+        assert_eq!(
+            lines(b"a\rb\r\rc"),
+            [plain(1, "a"), plain(2, "b"), plain(4, "c")]
+        );
         assert_eq!(lines(b""), []);
         assert_eq!(lines(b"\n\n"), []);
     }

@@ -202,7 +202,7 @@ impl Bench {
     }
 
     async fn list(&self, addresses: usize) -> AddressList {
-        let mut reader = ListReader::new(None).unwrap();
+        let mut reader = ListReader::new(Vec::new()).unwrap();
         let text: String = (0..addresses).map(|index| format!("a{index}\n")).collect();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();

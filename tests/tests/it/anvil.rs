@@ -245,7 +245,7 @@ async fn a_node_of_another_chain_is_held_and_tells_nothing() {
         let rows = run.rows();
         assert_eq!(rows.len(), amounts.len());
         for row in &rows {
-            assert_unknown(row, "gave_up");
+            assert_unknown(row, "wrong_chain");
             let told = &row["error"]["providers"][0];
             assert_eq!(told["class"], "wrong_chain", "{row}");
             let message = told["message"].as_str().expect("it is text");

@@ -233,7 +233,8 @@ async fn panics_cost_their_provider_alone() {
         let run = lab.scan_with("fixture-panics", &format!("panic = {place:?}"), 3);
         assert_all_unknown(&run, message);
     }
-    for place in ["never", "drop"] {
+    // Nobody could check the addresses; they are asked for as they stand.
+    for place in ["never", "drop", "validate"] {
         let run = lab.scan_with("fixture-panics", &format!("panic = {place:?}"), 0);
         assert_eq!(known_of(&run), ADDRESSES.len(), "{place}");
     }
@@ -260,6 +261,9 @@ async fn garbage_is_never_an_amount() {
         ("huge_error", 0),
         ("no_caps", 0),
         ("huge_identity", 0),
+        // Nobody could check the addresses; they are asked for as they stand.
+        ("huge_address", all),
+        ("empty_address", all),
     ] {
         let code = if known == all { 0 } else { 3 };
         let run = lab.scan_with("fixture-garbage", &format!("wrong = {wrong:?}"), code);
@@ -273,6 +277,7 @@ async fn hangs_end_and_cost_their_provider_alone() {
     // One deadline is longer than a poll may take, the others are shorter.
     for (place, timeout, message) in [
         ("open", "15s", "[open_deadline]"),
+        ("validate", "15s", "the plugin hangs; it is in quarantine"),
         ("identity", "15s", "the plugin hangs; it is in quarantine"),
         ("balances", "15s", "the plugin hangs; it is in quarantine"),
         ("identity", "1s", "the plugin did not finish within 2 s"),

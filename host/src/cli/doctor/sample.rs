@@ -54,7 +54,7 @@ fn start_of(file: &Path) -> std::io::Result<Vec<u8>> {
 async fn first_valid(text: &[u8], judge: &dyn Backend) -> Option<String> {
     let mut file = tempfile::NamedTempFile::new().ok()?;
     file.write_all(text).ok()?;
-    let mut reader = ListReader::new(Some(judge)).ok()?;
+    let mut reader = ListReader::new(vec![judge]).ok()?.strict();
     reader.read(file.path(), &mut |_| {}).await.ok()?;
     let mut entries = reader.finish().ok()?.entries().ok()?;
     let entries = entries.next_chunk(LINES_MAX).ok()?;

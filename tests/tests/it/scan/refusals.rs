@@ -106,7 +106,7 @@ fn all_bad_options_are_told_at_once() {
         ("batch = 0", "batch"),
         ("multicall = 7", "multicall"),
         ("rpc_batch = \"many\"", "rpc_batch"),
-        ("[providers.first.options]", "bacth"),
+        ("bacth = 5", "bacth"),
     ];
     check(mend, &expected);
 }
