@@ -1,6 +1,6 @@
 //! The seam under the client: real sockets, an in-process upstream, or recorded traffic.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -228,19 +228,30 @@ fn transport_error(error: reqwest::Error) -> TransportError {
     TransportError(chain(error))
 }
 
+/// What the layers between us and the cause say of themselves, which tells a reader nothing.
+const LAYERS: [&str; 4] = [
+    "error sending request",
+    "client error (Connect)",
+    "client error (SendRequest)",
+    "error resolving DNS",
+];
+
 /// The causes in one line, without the URL, which has the key in it.
 fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
+    let mut told: Vec<String> = Vec::new();
+    let mut cause: Option<&dyn Error> = Some(&error);
+    while let Some(error) = cause {
+        let text = error.to_string();
         // Wrappers tend to repeat what they wrap.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
+        let known = told.iter().any(|earlier| earlier.contains(&text));
+        if !known && !LAYERS.contains(&text.as_str()) {
+            told.push(text);
         }
-        source = cause.source();
+        cause = error.source();
     }
-    text
+    match told.as_slice() {
+        [] => error.to_string(),
+        told => told.join(": "),
+    }
 }
