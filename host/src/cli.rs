@@ -13,6 +13,7 @@ mod init;
 mod judge;
 mod output;
 mod plugins;
+mod remarks;
 mod rows;
 mod scan;
 

@@ -2,13 +2,17 @@
 //!
 //! In the order of the data: [`list`] reads and judges addresses, [`plan`] makes cells of them,
 //! [`queue`] cuts chunks, [`call`] takes a chunk through a provider, [`reconcile`] matches answers
-//! to cells, [`engine`] drives it all and commits, [`report`] tells the result from the ledger.
+//! to cells, `commit` writes them, [`engine`] drives it all, [`report`] tells the result from the
+//! ledger. [`identity`] asks which chain a provider serves.
 
 pub mod call;
+mod commit;
 pub mod engine;
+pub mod identity;
 pub mod list;
 pub mod plan;
 pub mod queue;
+mod reasons;
 pub mod reconcile;
 pub mod report;
 #[cfg(test)]

@@ -10,17 +10,16 @@ use tokio::runtime::Handle;
 use super::context::{self, Context, say};
 use super::judge::judge_of;
 use super::output::{self, Format, Out, Table, json_line};
+use super::remarks::Remarks;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, UnknownName};
 use crate::ledger::{AddressRow, AddressSet, Ledger, LedgerError, ListError as BrokenList};
 use crate::model::ChainName;
 use crate::pool::assemble::Assembler;
-use crate::scan::list::{AddressList, Entry, ListError, ListReader, Remark};
+use crate::scan::list::{AddressList, Entry, ListError, ListReader};
 
 /// Rows that are in memory at once.
 const PAGE: u32 = 1_000;
-/// Remarks about single lines that are printed; the rest is counted.
-const REMARKS_MAX: u64 = 20;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -157,25 +156,10 @@ async fn import(
 
 /// Reads the file, and tells what is left out of it.
 async fn read(reader: &mut ListReader<'_>, chain: &ChainName, file: &Path) -> Result<(), CliError> {
-    let mut remarks = 0_u64;
-    let mut remark = |remark: Remark| {
-        remarks += 1;
-        if remarks <= REMARKS_MAX {
-            let Remark {
-                file,
-                line,
-                message,
-            } = remark;
-            let message = output::plain(&message);
-            say(&format!("{chain}: {}:{line}: {message}", file.display()));
-        }
-    };
-    reader.read(file, &mut remark).await.map_err(list_error)?;
-    if remarks > REMARKS_MAX {
-        let more = remarks - REMARKS_MAX;
-        say(&format!("{chain}: {more} more lines like these"));
-    }
-    Ok(())
+    let mut remarks = Remarks::new(chain);
+    let read = reader.read(file, &mut |remark| remarks.tell(&remark)).await;
+    remarks.finish();
+    read.map_err(list_error)
 }
 
 fn list_error(error: ListError) -> CliError {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{self, Context, say};
 use super::output::{self, Format, Out};
+use super::remarks::Remarks;
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, parse_duration};
@@ -28,8 +29,6 @@ use crate::scan::report::{Report, Row};
 
 /// An unfinished pass younger than this is continued.
 const RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
-/// Remarks about single lines that are printed; the rest is counted.
-const REMARKS_MAX: u64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -407,19 +406,8 @@ fn files_by_chain(
 async fn read_list(job: &Job<'_>, pool: &Pool, ledger: &Ledger) -> Result<AddressList, CliError> {
     let judges = pool.members.iter().map(|member| &*member.backend).collect();
     let mut reader = ListReader::new(judges).map_err(list_error)?;
-    let mut remarks = 0_u64;
-    let chain = &job.chain.name;
-    let mut remark = |remark: Remark| {
-        remarks += 1;
-        if remarks <= REMARKS_MAX {
-            let Remark {
-                file,
-                line,
-                message,
-            } = remark;
-            say(&format!("{chain}: {}:{line}: {message}", file.display()));
-        }
-    };
+    let mut remarks = Remarks::new(&job.chain.name);
+    let mut remark = |remark: Remark| remarks.tell(&remark);
     match &job.source {
         Source::Files(files) => {
             for file in files {
@@ -437,12 +425,7 @@ async fn read_list(job: &Job<'_>, pool: &Pool, ledger: &Ledger) -> Result<Addres
             }
         }
     }
-    if remarks > REMARKS_MAX {
-        say(&format!(
-            "{chain}: {} more lines like these",
-            remarks - REMARKS_MAX
-        ));
-    }
+    remarks.finish();
     reader.finish().map_err(list_error)
 }
 

@@ -23,17 +23,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::ScanError;
 use super::call::{self, Question};
+use super::commit::Commit;
+use super::identity::ask_identity;
 use super::plan::Plan;
 use super::queue::{Asked, ChunkLimits, Item, Lane, LaneKind, Queue};
-use super::reconcile::{CellOutcome, Known, Settled};
+use super::reconcile::{CellOutcome, Settled};
 use crate::clock::SharedClock;
-use crate::gate::{Answer, Call, CircuitState, HoldReason, Permit, Verdict, Why};
-use crate::ledger::{
-    CellName, ChunkCommit, Hole, KnownReading, Ledger, LedgerError, NewEvent, Pass, ReadingSource,
-};
-use crate::model::{
-    Asset, ChainName, Checkpoint, Class, Commitment, PassId, ProviderError, Reading, Reason,
-};
+use crate::gate::{Answer, Call, CircuitState, Permit, Why};
+use crate::ledger::{CellName, ChunkCommit, Hole, Ledger, LedgerError, NewEvent, Pass};
+use crate::model::{Asset, ChainName, Class, Commitment, Reason};
 use crate::pool::{Member, Pool};
 
 /// Waits after failed rounds, in seconds; the last one repeats.
@@ -196,63 +194,6 @@ impl<'a> Engine<'a> {
         let rest = self.reason_for_rest(&ending);
         run.close(&ending).await?;
         Ok(Outcome { ending, rest })
-    }
-
-    /// Why a cell is unknown that nobody was asked for.
-    fn reason_for_rest(&self, ending: &Ending) -> Reason {
-        let providers = self.words_of_pool(&[]);
-        if self.pool.members.is_empty() {
-            let message = "no provider of the chain is usable".to_owned();
-            return Reason {
-                class: Class::NoProvider,
-                message,
-                providers,
-            };
-        }
-        let (class, message) = match ending {
-            Ending::Cancelled => (Class::Cancelled, "the scan was cancelled".to_owned()),
-            Ending::GaveUp { message } => (
-                providers.first().map_or(Class::GaveUp, |first| first.class),
-                message.clone(),
-            ),
-            Ending::Complete => (Class::Missing, "the scan did not ask for it".to_owned()),
-        };
-        Reason {
-            class,
-            message,
-            providers,
-        }
-    }
-
-    /// What every provider of the pool has to say: its own word on the cell where it was asked,
-    /// else why its gate lets nothing through.
-    fn words_of_pool(&self, said: &[ProviderError]) -> Vec<ProviderError> {
-        let unasked = self.pool.members.iter().filter_map(|member| {
-            let asked = said.iter().any(|error| error.provider == member.name);
-            if asked { None } else { member.shut_reason() }
-        });
-        said.iter()
-            .cloned()
-            .chain(unasked)
-            .chain(self.pool.unusable.iter().cloned())
-            .collect()
-    }
-
-    /// The joined reason of a cell that was asked for.
-    fn reason_of(&self, item: &Item) -> Reason {
-        let providers = self.words_of_pool(&item.errors);
-        let told = item.errors.first().or_else(|| providers.first());
-        let class = told.map_or(Class::NoProvider, |error| error.class);
-        let message = match providers.as_slice() {
-            [] => "no provider of the chain reads this asset".to_owned(),
-            [one] => format!("{}: {}", one.provider, one.message),
-            many => format!("{} providers failed", many.len()),
-        };
-        Reason {
-            class,
-            message,
-            providers,
-        }
     }
 }
 
@@ -712,136 +653,5 @@ async fn sleep_or_never(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Asks who the chain is; `false` where it is another or did not say.
-async fn ask_identity(member: &Member, permit: Permit, expected: Option<&str>) -> bool {
-    let report = member.backend.identity(member.deadline(1)).await;
-    for _ in 0..report.http_attempts {
-        member.gate.count_http_attempt();
-    }
-    let name = &member.name;
-    match report.result {
-        Ok(identity) if expected.is_none_or(|expected| same_identity(expected, &identity)) => {
-            permit.record(Verdict::Success);
-            true
-        }
-        Ok(identity) => {
-            let expected = expected.unwrap_or_default();
-            let message =
-                format!("it serves chain `{identity}`, the configuration says `{expected}`");
-            tracing::error!(provider = %name, "provider `{name}` is held: {message}");
-            permit.record(Verdict::Hold {
-                reason: HoldReason::WrongChain,
-                lasts: None,
-                message,
-            });
-            false
-        }
-        Err(error) => {
-            tracing::warn!(provider = %name, "provider `{name}` did not tell its chain: {error}");
-            member.note_failure(&error);
-            permit.record(call::verdict_for(&error));
-            false
-        }
-    }
-}
-
-/// Hex is told in either case.
-pub(crate) fn same_identity(expected: &str, told: &str) -> bool {
-    let hex = expected.len() == 64 && expected.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if hex {
-        expected.eq_ignore_ascii_case(told)
-    } else {
-        expected == told
-    }
-}
-
-/// Writes a chunk the moment it is settled.
-struct Commit {
-    ledger: Ledger,
-    clock: SharedClock,
-    chain: ChainName,
-    pass: PassId,
-}
-
-impl Commit {
-    async fn chunk(
-        &self,
-        member: &Member,
-        question: &Question,
-        settled: &[Settled],
-    ) -> Result<(), LedgerError> {
-        let observed_at = self.clock.unix_ms();
-        let mut chunk = ChunkCommit {
-            pass: self.pass.clone(),
-            readings: Vec::with_capacity(settled.len()),
-            holes: Vec::new(),
-            events: Vec::new(),
-            asked: 0,
-            invalid_lines: 0,
-        };
-        for (item, asked, outcome) in settled {
-            chunk.asked += u64::from(*asked == Asked::default() && item.errors.is_empty());
-            let asset = &question.assets[usize::from(item.asset)];
-            let hole = |error: &crate::plugin::CallError, is_final| Hole {
-                cell: CellName::new(&item.address, asset),
-                reason: Reason {
-                    class: error.class,
-                    message: format!("{}: {}", member.name, error.message),
-                    providers: vec![ProviderError {
-                        provider: member.name.clone(),
-                        class: error.class,
-                        message: error.message.clone(),
-                        http_status: error.http_status,
-                    }],
-                },
-                is_final,
-            };
-            match outcome {
-                CellOutcome::Known(known) => {
-                    let scope = if asset.is_native() {
-                        "wallet"
-                    } else {
-                        member.caps().token_scope
-                    };
-                    let source = ReadingSource {
-                        provider: member.name.clone(),
-                        scope: scope.to_owned(),
-                        observed_at,
-                    };
-                    let reading = reading_of(known, question.commitment);
-                    chunk.readings.extend(KnownReading::new(
-                        &item.address,
-                        asset,
-                        &reading,
-                        source,
-                    ));
-                }
-                CellOutcome::Unknown(error) => chunk.holes.push(hole(error, false)),
-                CellOutcome::Invalid(error) => chunk.holes.push(hole(error, true)),
-            }
-        }
-        tracing::debug!(
-            chain = %self.chain,
-            provider = %member.name,
-            readings = chunk.readings.len(),
-            holes = chunk.holes.len(),
-            "a chunk is settled"
-        );
-        self.ledger.commit(chunk).await.map(drop)
-    }
-}
-
-fn reading_of(known: &Known, commitment: Commitment) -> Reading {
-    Reading::Known {
-        amount: known.amount,
-        pending: known.pending,
-        at: Checkpoint {
-            height: known.height,
-            block_hash: known.block_hash.clone(),
-            commitment,
-        },
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderError, P
 use crate::plugin::backend::{BalancesRequest, CallReport};
 use crate::plugin::{Answer, CallError, Outcome};
 use crate::pool::Member;
-use crate::scan::engine::same_identity;
+use crate::scan::identity::same_identity;
 
 /// What is to be asked of one provider.
 #[derive(Debug)]

@@ -1,0 +1,100 @@
+//! What is written of a chunk: readings, holes and counts, in one transaction of the ledger.
+
+use super::call::Question;
+use super::queue::Asked;
+use super::reconcile::{CellOutcome, Known, Settled};
+use crate::clock::SharedClock;
+use crate::ledger::{
+    CellName, ChunkCommit, Hole, KnownReading, Ledger, LedgerError, ReadingSource,
+};
+use crate::model::{ChainName, Checkpoint, Commitment, PassId, ProviderError, Reading, Reason};
+use crate::plugin::CallError;
+use crate::pool::Member;
+
+/// Writes a chunk the moment it is settled.
+pub(super) struct Commit {
+    pub(super) ledger: Ledger,
+    pub(super) clock: SharedClock,
+    pub(super) chain: ChainName,
+    pub(super) pass: PassId,
+}
+
+impl Commit {
+    pub(super) async fn chunk(
+        &self,
+        member: &Member,
+        question: &Question,
+        settled: &[Settled],
+    ) -> Result<(), LedgerError> {
+        let observed_at = self.clock.unix_ms();
+        let mut chunk = ChunkCommit {
+            pass: self.pass.clone(),
+            readings: Vec::with_capacity(settled.len()),
+            holes: Vec::new(),
+            events: Vec::new(),
+            asked: 0,
+            invalid_lines: 0,
+        };
+        for (item, asked, outcome) in settled {
+            chunk.asked += u64::from(*asked == Asked::default() && item.errors.is_empty());
+            let asset = &question.assets[usize::from(item.asset)];
+            let hole = |error: &CallError, is_final| Hole {
+                cell: CellName::new(&item.address, asset),
+                reason: Reason {
+                    class: error.class,
+                    message: format!("{}: {}", member.name, error.message),
+                    providers: vec![ProviderError {
+                        provider: member.name.clone(),
+                        class: error.class,
+                        message: error.message.clone(),
+                        http_status: error.http_status,
+                    }],
+                },
+                is_final,
+            };
+            match outcome {
+                CellOutcome::Known(known) => {
+                    let scope = if asset.is_native() {
+                        "wallet"
+                    } else {
+                        member.caps().token_scope
+                    };
+                    let source = ReadingSource {
+                        provider: member.name.clone(),
+                        scope: scope.to_owned(),
+                        observed_at,
+                    };
+                    let reading = reading_of(known, question.commitment);
+                    chunk.readings.extend(KnownReading::new(
+                        &item.address,
+                        asset,
+                        &reading,
+                        source,
+                    ));
+                }
+                CellOutcome::Unknown(error) => chunk.holes.push(hole(error, false)),
+                CellOutcome::Invalid(error) => chunk.holes.push(hole(error, true)),
+            }
+        }
+        tracing::debug!(
+            chain = %self.chain,
+            provider = %member.name,
+            readings = chunk.readings.len(),
+            holes = chunk.holes.len(),
+            "a chunk is settled"
+        );
+        self.ledger.commit(chunk).await.map(drop)
+    }
+}
+
+fn reading_of(known: &Known, commitment: Commitment) -> Reading {
+    Reading::Known {
+        amount: known.amount,
+        pending: known.pending,
+        at: Checkpoint {
+            height: known.height,
+            block_hash: known.block_hash.clone(),
+            commitment,
+        },
+    }
+}
