@@ -195,10 +195,24 @@ impl Response {
         (!delay.is_zero()).then_some(delay)
     }
 
-    /// The beginning of the body on one line, for messages.
+    /// The beginning of the body on one line, for messages; of an HTML page its title.
     #[must_use]
     pub fn quote(&self) -> String {
-        shortened(String::from_utf8_lossy(&self.body).trim())
+        const HEAD: usize = 4096;
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(HEAD)]);
+        let text = text.trim();
+        let lower = text.to_ascii_lowercase();
+        let title = lower.find("<title>").map(|start| start + "<title>".len());
+        let title = title.and_then(|start| {
+            let end = start + lower[start..].find("</title>")?;
+            text.get(start..end)
+        });
+        match title {
+            Some(title) if lower.starts_with('<') => {
+                format!("a page titled `{}`", shortened(title.trim()))
+            }
+            _ => shortened(text),
+        }
     }
 
     pub(crate) fn from_abi(response: abi::HttpResponse) -> Self {
@@ -266,6 +280,26 @@ mod tests {
         let error = response(503, &[("retry-after", "7")]).ok().unwrap_err();
         assert_eq!(error.kind, ErrorKind::RateLimited);
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn pages_are_told_by_their_title() {
+        let quote = |body: &str| {
+            let body = body.as_bytes().to_vec();
+            Response {
+                body,
+                ..response(503, &[])
+            }
+            .quote()
+        };
+        let page = "<html>\n<head><TITLE>503 Service Unavailable</TITLE></head>…</html>";
+        assert_eq!(quote(page), "a page titled `503 Service Unavailable`");
+        assert_eq!(quote("<title>"), "<title>");
+        assert_eq!(quote(" Block not found\n"), "Block not found");
+        assert_eq!(
+            quote(r#"{"a":"<title>x</title>"}"#),
+            r#"{"a":"<title>x</title>"}"#
+        );
     }
 
     #[test]
