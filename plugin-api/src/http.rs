@@ -7,7 +7,7 @@ use scanhost_abi::{RVec, Tuple2};
 use serde::de::DeserializeOwned;
 
 use crate::amount::shortened;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, strict};
 
 /// The method of a [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +153,14 @@ impl Response {
         Err(error.with_status(self.status))
     }
 
-    /// The body as JSON of exactly the type's shape.
+    /// The body as JSON of exactly the type's shape: a struct is an object at every depth, never a
+    /// list, and no key stands twice.
     ///
     /// # Errors
     ///
     /// [`Malformed`](ErrorKind::Malformed), with the beginning of the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| {
+        strict::from_slice(&self.body).map_err(|error| {
             let message = format!("not the JSON that was expected ({error}): {}", self.quote());
             Error::malformed(message).with_status(self.status)
         })

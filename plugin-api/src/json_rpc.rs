@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::amount::shortened;
-use crate::{Cx, Error, ErrorKind, Request};
+use crate::{Cx, Error, ErrorKind, Request, strict};
 
 /// One call: a method and its parameters as a JSON array.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,7 @@ impl RpcReplies {
     pub fn take<T: for<'de> Deserialize<'de>>(&mut self, index: usize) -> Result<T, Error> {
         match self.replies.get_mut(index).and_then(Option::take) {
             None => Err(Error::missing("the batch left this call out")),
-            Some(reply) => parse(&reply?),
+            Some(reply) => parse_json(&reply?),
         }
     }
 }
@@ -71,7 +71,7 @@ impl Cx {
         if reply.id != Some(Id::Number(0)) && reply.error.is_none() {
             return Err(Error::malformed("the answer has another id than the call"));
         }
-        parse(&reply.into_result()?)
+        parse_json(&reply.into_result()?)
     }
 
     /// Many calls in one request. Answers are matched by id: their order means nothing; a call
@@ -240,12 +240,18 @@ const SIZE_TEXTS: &[&str] = &[
     "request entity too large",
 ];
 
-fn parse<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T, Error> {
-    serde_json::from_str(raw.get()).map_err(|error| {
-        Error::malformed(format!(
+/// Reads a value as strictly as [`Response::json`](crate::Response::json) reads a body.
+///
+/// # Errors
+///
+/// [`Malformed`](ErrorKind::Malformed), with the beginning of the value.
+pub fn parse_json<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Result<T, Error> {
+    strict::from_slice(raw.get().as_bytes()).map_err(|error| {
+        let message = format!(
             "not the result that was expected ({error}): {}",
             shortened(raw.get())
-        ))
+        );
+        Error::malformed(message)
     })
 }
 

@@ -66,6 +66,7 @@ mod host;
 mod http;
 mod json_rpc;
 mod provider;
+mod strict;
 pub mod test_kit;
 
 pub use amount::Amount;
@@ -74,7 +75,7 @@ pub use balances::{Asset, Balances, Cell, Mark, Readings};
 pub use error::{Error, ErrorKind};
 pub use host::{Cx, Host};
 pub use http::{Method, Request, Response};
-pub use json_rpc::{RpcCall, RpcReplies};
+pub use json_rpc::{RpcCall, RpcReplies, parse_json};
 pub use provider::{Caps, Commitment, Cost, Provider, Scope, Settings};
 pub use scanhost_abi::types::LogLevel;
 pub use schemars::JsonSchema;

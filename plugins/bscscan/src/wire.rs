@@ -120,6 +120,7 @@ fn object(response: Response) -> Result<Value, Error> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, Error> {
-    serde_json::from_value(value)
-        .map_err(|error| Error::malformed(format!("not the JSON that was expected ({error})")))
+    let raw = serde_json::value::to_raw_value(&value)
+        .map_err(|error| Error::malformed(format!("not the JSON that was expected ({error})")))?;
+    scanhost_plugin_api::parse_json(&raw)
 }

@@ -3,6 +3,9 @@
 use scanhost_plugin_api::{Error, Response};
 use serde::Deserialize;
 
+/// All satoshis that there can ever be.
+const MAX_MONEY: u64 = 21_000_000 * 100_000_000;
+
 /// The answer to `GET /address/:address`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AddressStats {
@@ -14,7 +17,7 @@ pub(crate) struct AddressStats {
 #[derive(Debug, Deserialize)]
 #[expect(
     dead_code,
-    reason = "an answer without the counts is not what the API promises"
+    reason = "an answer without every count is not what the API promises"
 )]
 struct Stats {
     tx_count: u64,
@@ -41,6 +44,8 @@ impl AddressStats {
                 "asked for {asked}, answered for another address"
             )));
         }
+        self.chain_stats.check()?;
+        self.mempool_stats.check()?;
         let Stats {
             funded_txo_sum,
             spent_txo_sum,
@@ -51,7 +56,7 @@ impl AddressStats {
                 "more spent than received: {spent_txo_sum} of {funded_txo_sum} satoshis"
             ))
         })?;
-        if confirmed > bitcoin::Amount::MAX_MONEY.to_sat() {
+        if confirmed > MAX_MONEY {
             return Err(Error::malformed(format!(
                 "{confirmed} satoshis are more than there can be"
             )));
@@ -61,6 +66,22 @@ impl AddressStats {
             confirmed,
             pending: i128::from(mempool.funded_txo_sum) - i128::from(mempool.spent_txo_sum),
         })
+    }
+}
+
+impl Stats {
+    /// Coins come and go many times, but no single output holds more than all that there are.
+    fn check(&self) -> Result<(), Error> {
+        for (count, sum) in [
+            (self.funded_txo_count, self.funded_txo_sum),
+            (self.spent_txo_count, self.spent_txo_sum),
+        ] {
+            if u128::from(sum) > u128::from(count) * u128::from(MAX_MONEY) {
+                let message = format!("{sum} satoshis in {count} outputs cannot be");
+                return Err(Error::malformed(message));
+            }
+        }
+        Ok(())
     }
 }
 

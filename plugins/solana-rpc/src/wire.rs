@@ -87,7 +87,7 @@ impl View {
 
 /// One value of [`Stamped`].
 pub(crate) fn value<T: for<'de> Deserialize<'de>>(raw: &RawValue) -> Result<T, Error> {
-    serde_json::from_str(raw.get())
+    scanhost_plugin_api::parse_json(raw)
         .map_err(|error| Error::malformed(format!("not an account as expected: {error}")))
 }
 
