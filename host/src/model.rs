@@ -344,6 +344,14 @@ impl Reason {
     }
 }
 
+/// Whether a terminal would obey the character, or show something else than was sent: control
+/// characters, marks of writing direction, and what has no width.
+#[must_use]
+pub fn is_unprintable(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -136,7 +136,7 @@ async fn import(
         LedgerError::Import { .. } => CliError::Usage(context::with_causes(&error)),
         error => error.into(),
     })?;
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     let doubled = doubled + imported.doubled;
     writeln!(
         out,
@@ -259,7 +259,7 @@ async fn list(
     let ledger = context.ledger_read_only(config).await?;
     let mut sets = ledger.list_sets().await?;
     sets.retain(|set| chain.as_ref().is_none_or(|chain| *chain == set.chain));
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     match set {
         None => print_sets(&sets, format, &mut out)?,
         Some(name) => {

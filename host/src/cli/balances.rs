@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     } else {
         select::filters(context, config, assets, &args.addresses).await?
     };
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     let now = context.clock.unix_ms();
     let rows = if args.history {
         history(&ledger, &filters, args.format, now, &mut out).await?

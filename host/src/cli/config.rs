@@ -27,7 +27,7 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<Exit, CliError
         }
         Command::Show => loaded.show().collect(),
     };
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     for line in lines {
         writeln!(out, "{}", output::plain(&line))?;
     }

@@ -53,7 +53,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let catalog = context.catalog(config)?;
     let findings = examine(context, config, &catalog, &chains, only.as_ref()).await?;
     let failed = findings.iter().any(|finding| finding.failed);
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     table(&findings).print(&mut out)?;
     out.flush()?;
     Ok(if failed { Exit::Unknown } else { Exit::Done })

@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     if records.is_empty() {
         say("no provider was asked yet; run `scanhost scan`");
     }
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     let mut table = Table::new(&[
         "CHAIN",
         "PROVIDER",

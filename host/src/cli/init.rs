@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     if !args.force {
         refuse_to_overwrite(&files)?;
     }
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     for (path, text) in &files {
         write(path, text, args.force).map_err(|error| failed(path, &error))?;
         writeln!(out, "wrote {}", path.display())?;

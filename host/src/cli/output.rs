@@ -1,13 +1,16 @@
 //! The three formats: a table for people, JSON lines and CSV for programs.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use super::CliError;
+use crate::model::is_unprintable;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -24,24 +27,93 @@ pub(super) enum Format {
 /// Where results go.
 pub(super) type Out = Box<dyn Write + Send>;
 
-/// Standard output, or the file that is to be written.
-pub(super) fn open(file: Option<&Path>) -> Result<Out, CliError> {
-    let Some(path) = file else {
-        return Ok(Box::new(BufWriter::new(io::stdout())));
-    };
-    let file = File::create(path).map_err(|error| {
-        CliError::Usage(format!("failed to write `{}`: {error}", path.display()))
-    })?;
-    Ok(Box::new(BufWriter::new(file)))
+/// Standard output.
+pub(super) fn stdout() -> Out {
+    Box::new(BufWriter::new(io::stdout()))
 }
 
-/// Finds out early whether the file can be written; leaves what it holds alone.
-pub(super) fn check(file: Option<&Path>) -> Result<(), CliError> {
-    let Some(path) = file else { return Ok(()) };
-    let opened = File::options().create(true).append(true).open(path);
-    opened
-        .map(drop)
-        .map_err(|error| CliError::Usage(format!("failed to write `{}`: {error}", path.display())))
+/// Where `--output` points; a file there keeps what it holds until the result is complete.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// No `--output`, or `-`.
+    Stdout,
+    /// A file, written beside its place first.
+    File { draft: NamedTempFile, path: PathBuf },
+    /// A pipe or a device, which cannot be replaced.
+    Device(PathBuf),
+}
+
+impl Target {
+    /// Finds out early whether the target can be written; `ours` are files that it must not be.
+    pub(super) fn new(file: Option<&Path>, ours: &[PathBuf]) -> Result<Self, CliError> {
+        let Some(path) = file.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self::Stdout);
+        };
+        let told = path.display();
+        if let Some(own) = ours.iter().find(|own| is_same_file(own, path)) {
+            let own = own.display();
+            return Err(CliError::Usage(format!(
+                "`--output {told}` would overwrite `{own}`, which this command reads; name another \
+                 file"
+            )));
+        }
+        let failed =
+            |error: io::Error| CliError::Usage(format!("failed to write `{told}`: {error}"));
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Err(CliError::Usage(format!(
+                "failed to write `{told}`: it is a folder"
+            ))),
+            Ok(metadata) if !metadata.is_file() => Ok(Self::Device(path.to_owned())),
+            existing => {
+                // A link is written through, not replaced.
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                let folder = match path.parent() {
+                    Some(folder) if folder != Path::new("") => folder,
+                    _ => Path::new("."),
+                };
+                let mode = existing.map_or(0o666, |metadata| metadata.permissions().mode() & 0o777);
+                let draft = tempfile::Builder::new()
+                    .prefix(".scanhost-output-")
+                    .permissions(Permissions::from_mode(mode))
+                    .tempfile_in(folder)
+                    .map_err(failed)?;
+                Ok(Self::File { draft, path })
+            }
+        }
+    }
+
+    /// Opens it for the result.
+    pub(super) fn open(&self) -> Result<Out, CliError> {
+        match self {
+            Self::Stdout => Ok(stdout()),
+            Self::File { draft, .. } => Ok(Box::new(BufWriter::new(draft.reopen()?))),
+            Self::Device(path) => {
+                let device = File::options().write(true).open(path)?;
+                Ok(Box::new(BufWriter::new(device)))
+            }
+        }
+    }
+
+    /// Puts the complete result in its place.
+    pub(super) fn keep(self) -> Result<(), CliError> {
+        match self {
+            Self::Stdout | Self::Device(_) => Ok(()),
+            Self::File { draft, path } => {
+                draft
+                    .persist(path)
+                    .map_err(|error| CliError::from(error.error))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    id(one).is_some_and(|one| Some(one) == id(other))
 }
 
 /// One JSON object on a line of its own.
@@ -126,7 +198,7 @@ impl Table {
 /// `text` on one line and without what a terminal would obey.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
+        .map(|char| if is_unprintable(char) { ' ' } else { char })
         .collect()
 }
 

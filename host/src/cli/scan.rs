@@ -16,7 +16,7 @@ use super::output::{self, Format, Out};
 use super::remarks::Remarks;
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
-use crate::config::{Chain, Config, parse_duration};
+use crate::config::{Chain, Config, Loaded, StoreUrl, parse_duration};
 use crate::ledger::{Ledger, PassEnd, PassKind, PassSpec};
 use crate::model::{Asset, Class, PassId, ProviderName, Reason};
 use crate::pool::Pool;
@@ -62,6 +62,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    let cancel = cancel_on_signal()?;
     let loaded = context.load()?;
     let config = &loaded.config;
     let catalog = context.catalog(config)?;
@@ -70,7 +71,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         Some(name) => Some(only_provider(config, name, &mut jobs)?),
         None => None,
     };
-    output::check(args.output.as_deref())?;
+    let target = output::Target::new(args.output.as_deref(), &files_in_use(&loaded, &jobs))?;
     let ledger = context.ledger(config).await?;
     let mut assembler = Assembler::new(
         config,
@@ -80,7 +81,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         context.clock.clone(),
         tokio::runtime::Handle::current(),
     );
-    let cancel = cancel_on_signal();
     let mut scans = Vec::new();
     for job in jobs {
         let pool = assembler.pool(job.chain, only.as_ref()).await?;
@@ -100,18 +100,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let bar = progress_bar(&scans);
     let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
     bar.finish_and_clear();
-    let mut out = output::open(args.output.as_deref())?;
+    let mut out = target.open()?;
     let mut exit = Exit::Done;
     let mut broken = None;
     let mut printer = RowPrinter::new(args.format, args.all);
     for (scan, finished) in scans.iter().zip(finished) {
-        let finished = match finished {
-            Ok(finished) => finished,
-            Err(error) => {
-                broken = broken.or(Some(error));
-                continue;
-            }
-        };
         if print(scan, &finished, &mut printer, &mut out).await? == Exit::Unknown {
             exit = Exit::Unknown;
         }
@@ -119,6 +112,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     }
     printer.finish(&mut out)?;
     out.flush()?;
+    drop(out);
+    target.keep()?;
     ledger.close().await;
     if let Some(error) = broken {
         return Err(error);
@@ -158,7 +153,8 @@ struct Scan<'a> {
 }
 
 struct Finished {
-    pass: PassId,
+    /// `None` where none could begin.
+    pass: Option<PassId>,
     rest: Reason,
     /// What broke the pass; what it read before is told all the same.
     broken: Option<CliError>,
@@ -169,7 +165,24 @@ impl Scan<'_> {
         self.list.valid.saturating_mul(self.assets.len() as u64)
     }
 
-    async fn run(&self, bar: &ProgressBar) -> Result<Finished, CliError> {
+    /// Runs a pass. One that breaks has its rows all the same: what the store still tells.
+    async fn run(&self, bar: &ProgressBar) -> Finished {
+        let mut pass = None;
+        self.run_pass(bar, &mut pass).await.unwrap_or_else(|error| {
+            let rest = Reason::host(Class::GaveUp, error.to_string());
+            Finished {
+                pass,
+                rest,
+                broken: Some(error),
+            }
+        })
+    }
+
+    async fn run_pass(
+        &self,
+        bar: &ProgressBar,
+        id: &mut Option<PassId>,
+    ) -> Result<Finished, CliError> {
         let name = &self.chain.name;
         let spec = PassSpec {
             chain: name.clone(),
@@ -179,6 +192,7 @@ impl Scan<'_> {
             resume_within: (!self.fresh).then_some(RESUME_WITHIN),
         };
         let pass = self.ledger.begin_pass(spec).await?;
+        *id = Some(pass.id.clone());
         if pass.resumed {
             say(&format!("{name}: continuing the scan that was interrupted"));
         }
@@ -211,15 +225,7 @@ impl Scan<'_> {
         let saved = recorder.save().await;
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => {
-                let error = self.broken(&pass.id, error).await;
-                let rest = Reason::host(Class::GaveUp, error.to_string());
-                return Ok(Finished {
-                    pass: pass.id,
-                    rest,
-                    broken: Some(error),
-                });
-            }
+            Err(error) => return Err(self.broken(&pass.id, error).await),
         };
         saved?;
         let end = match &outcome.ending {
@@ -234,7 +240,7 @@ impl Scan<'_> {
         };
         self.ledger.end_pass(&pass.id, end, Vec::new()).await?;
         Ok(Finished {
-            pass: pass.id,
+            pass: Some(pass.id),
             rest: outcome.rest,
             broken: None,
         })
@@ -271,19 +277,33 @@ async fn print(
     printer: &mut RowPrinter,
     out: &mut Out,
 ) -> Result<Exit, CliError> {
-    let report = Report {
+    let mut report = Report {
         chain: &scan.chain.name,
-        pass: Some(finished.pass.clone()),
+        pass: finished.pass.clone(),
         assets: &scan.assets,
         rest: &finished.rest,
         ledger: scan.ledger,
     };
-    let mut unknown = 0_u64;
+    let (mut rows, mut unknown) = (0_u64, 0_u64);
     let mut tell = |row: Row| -> Result<(), CliError> {
+        rows += 1;
         unknown += u64::from(matches!(row, Row::Unknown { .. }));
         printer.row(out, &row)
     };
-    report.tell(&scan.list, &mut tell).await?;
+    let told = report.tell(&scan.list, &mut tell).await;
+    match told {
+        // The store that broke the pass cannot be read either: every cell is unknown.
+        Err(error) if rows == 0 && finished.broken.is_some() => {
+            tracing::warn!("the store cannot be read: {error}");
+            report.pass = None;
+            let mut tell = |row: Row| -> Result<(), CliError> {
+                unknown += u64::from(matches!(row, Row::Unknown { .. }));
+                printer.row(out, &row)
+            };
+            report.tell(&scan.list, &mut tell).await?;
+        }
+        told => told?,
+    }
     let name = &scan.chain.name;
     let AddressList {
         valid,
@@ -395,6 +415,16 @@ fn files_by_chain(
                 }
             },
         };
+        if file == "-"
+            && files
+                .values()
+                .flatten()
+                .any(|known| known == Path::new("-"))
+        {
+            return Err(CliError::Usage(
+                "`--addresses -` stands twice; standard input can be read once".to_owned(),
+            ));
+        }
         files
             .entry(chain.name.to_string())
             .or_default()
@@ -482,28 +512,53 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The first signal asks to stop, the second one stops.
-fn cancel_on_signal() -> CancellationToken {
+fn cancel_on_signal() -> Result<CancellationToken, CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error| CliError::Broken(format!("failed to listen for signals: {error}"));
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let cancel = CancellationToken::new();
     let asked = cancel.clone();
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) else {
-            return;
-        };
-        let once = async |term: &mut tokio::signal::unix::Signal,
-                          int: &mut tokio::signal::unix::Signal| {
-            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        };
-        once(&mut term, &mut int).await;
-        say("stopping; what is known stays, once more to stop at once");
-        asked.cancel();
-        once(&mut term, &mut int).await;
-        std::process::exit(1);
+        for stop_now in [false, true] {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop_now {
+                std::process::exit(1);
+            }
+            say("stopping; what is known stays, once more to stop at once");
+            asked.cancel();
+        }
     });
-    cancel
+    Ok(cancel)
+}
+
+/// Files that the result must not be written over.
+fn files_in_use(loaded: &Loaded, jobs: &[Job<'_>]) -> Vec<PathBuf> {
+    let mut files = vec![loaded.file.clone()];
+    if let StoreUrl::Sqlite(store) = &loaded.config.store.url {
+        for suffix in ["", "-wal", "-shm", ".lock"] {
+            let mut file = store.clone().into_os_string();
+            file.push(suffix);
+            files.push(file.into());
+        }
+    }
+    for job in jobs {
+        match &job.source {
+            Source::Files(lists) => files.extend(lists.iter().cloned()),
+            Source::Sets => {
+                files.extend(
+                    job.chain
+                        .addresses
+                        .iter()
+                        .filter_map(|set| set.file.clone()),
+                );
+            }
+        }
+    }
+    files
 }
 
 fn progress_bar(scans: &[Scan<'_>]) -> ProgressBar {

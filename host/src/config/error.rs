@@ -68,6 +68,9 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
+    /// Findings that are printed; a file that is no TOML at all has hundreds.
+    const TOLD_MAX: usize = 40;
+
     /// A single error.
     #[must_use]
     pub fn one(place: Place, message: impl Into<String>) -> Self {
@@ -94,8 +97,11 @@ impl ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
+        for finding in self.findings.iter().take(Self::TOLD_MAX) {
             writeln!(f, "{finding}")?;
+        }
+        if let more @ 1.. = self.findings.len().saturating_sub(Self::TOLD_MAX) {
+            writeln!(f, "… and {more} more")?;
         }
         match self.findings.len() {
             1 => f.write_str("1 error in the configuration"),

@@ -31,7 +31,7 @@ pub enum LedgerError {
 
     /// There is no store to look into.
     #[error(
-        "failed to open the store `{}`: no such file; run `scanhost scan` or `scanhost serve` once, or correct `url` in [store]",
+        "failed to open the store `{}`: no such file; run `scanhost scan` once, or correct `url` in [store]",
         path.display()
     )]
     Missing {
@@ -79,7 +79,7 @@ pub enum LedgerError {
 
     /// Another process works the store.
     #[error(
-        "failed to open the store `{}`: {holder} is working with it; stop that process, or ask it through its API",
+        "failed to open the store `{}`: {holder} is working with it; wait for that process to end, or stop it",
         path.display()
     )]
     Locked {

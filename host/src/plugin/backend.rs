@@ -17,7 +17,7 @@ use super::services::{CallGuard, Calls, Services};
 use super::{ErrorCode, PluginError};
 use crate::clock::SharedClock;
 use crate::http::HttpClient;
-use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName};
+use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName, is_unprintable};
 
 /// Longest message that is kept of a plugin's.
 const MESSAGE_MAX: usize = 300;
@@ -581,7 +581,7 @@ fn clean(text: &str) -> String {
     let mut line: String = text
         .chars()
         .take(MESSAGE_MAX)
-        .map(|char| if char.is_control() { ' ' } else { char })
+        .map(|char| if is_unprintable(char) { ' ' } else { char })
         .collect();
     if text.chars().nth(MESSAGE_MAX).is_some() {
         line.push('…');

@@ -399,9 +399,11 @@ impl Lines {
             if input.read_until(b'\n', &mut bytes)? == 0 {
                 break;
             }
-            if bytes.len() as u64 == LINE_MAX {
-                let message = format!("line {} is longer than 1 MiB", self.number + 1);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            if bytes.len() as u64 == LINE_MAX && !bytes.ends_with(b"\n") {
+                self.skip_line()?;
+                self.number += 1;
+                lines.push(too_long(self.number, &bytes));
+                continue;
             }
             let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
@@ -412,6 +414,19 @@ impl Lines {
             }
         }
         Ok(lines)
+    }
+
+    /// Passes over the rest of a line.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let buffer = self.input.fill_buf()?;
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let (used, done) = end.map_or((buffer.len(), buffer.is_empty()), |end| (end + 1, true));
+            self.input.consume(used);
+            if done {
+                return Ok(());
+            }
+        }
     }
 
     /// What a line holds; `None` for blank lines, comments and the header.
@@ -431,6 +446,18 @@ impl Lines {
             },
         };
         Ok(Some(columns.line(self.number, &record)))
+    }
+}
+
+/// A line that is no address because it is longer than any.
+fn too_long(number: u64, bytes: &[u8]) -> Line {
+    const SHOWN: usize = 40;
+    Line {
+        number,
+        address: String::from_utf8_lossy(&bytes[..SHOWN]).into_owned() + "…",
+        index: None,
+        label: None,
+        error: Some("the line is longer than 1 MiB".to_owned()),
     }
 }
 
@@ -564,6 +591,16 @@ mod tests {
         let missing = [(1, "a".to_owned(), Some(7), cold.clone(), false)];
         assert_eq!(lines(b"a,7,cold\n"), missing);
         assert_eq!(lines(b"a,cold\n"), [(1, "a".to_owned(), None, cold, false)]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_one_malformed_line() {
+        let mut text = b"a\n".to_vec();
+        text.extend(std::iter::repeat_n(b'x', 3 << 20));
+        text.extend(b"\nb");
+        let read = lines(&text);
+        let told: Vec<_> = read.iter().map(|line| (line.0, line.4)).collect();
+        assert_eq!(told, [(1, false), (2, true), (3, false)]);
     }
 
     #[test]

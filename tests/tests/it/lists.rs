@@ -257,7 +257,31 @@ fn what_cannot_be_meant_is_told_once_and_exits_2() {
         &["--output", "no/such/folder/out"],
         "no/such/folder/out",
     );
+    check(
+        &lab,
+        &["--addresses", "-", "--addresses", "-"],
+        "standard input can be read once",
+    );
     assert!(lab.upstream.log().is_empty());
+}
+
+#[test]
+fn output_never_overwrites_what_is_read() {
+    let lab = bsc();
+    let before = lab.scan(&[]).expect(0).rows();
+    let file = |name: &str| std::fs::read(lab.product.folder().join(name));
+    for name in ["scanhost.db", "scanhost.db.lock", "scanhost.toml"] {
+        let held = file(name).expect("it is there");
+        let run = lab.scan(&["--output", name]).expect(2);
+        assert!(run.stderr.contains("would overwrite"), "{}", run.stderr);
+        assert_eq!(file(name).expect("it is there"), held, "{name}");
+    }
+    assert_eq!(lab.scan(&[]).expect(0).rows().len(), before.len());
+    // A result that could not be completed leaves what was there.
+    lab.product.write("rows.json", "earlier");
+    let refused = lab.scan(&["--output", "rows.json", "--chain", "none"]);
+    assert_eq!(refused.code, 2);
+    assert_eq!(file("rows.json").expect("it is there"), b"earlier");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::plugin::manifest::{Key, KeyPlace, Manifest};
 
 pub(super) fn run(path: &Path) -> Result<Exit, CliError> {
     let file = PluginFile::read(path).map_err(|error| unusable(&error))?;
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     for line in lines(&file) {
         writeln!(out, "{}", plain(&line).trim_end())?;
     }

@@ -58,7 +58,7 @@ pub(super) fn run(format: Format, context: &Context) -> Result<Exit, CliError> {
             "there is no plugin in {folders}; put plugin files there, or set `dirs` in [plugins]"
         ));
     }
-    let mut out = output::open(None)?;
+    let mut out = output::stdout();
     match format {
         Format::Json => lines
             .iter()

@@ -57,7 +57,7 @@ const LOAD_STEPS: [Step; 5] = [
 pub(super) async fn run(path: &Path, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load_or_default()?;
     let mut report = Report {
-        out: output::open(None)?,
+        out: output::stdout(),
     };
     match verify(path, &loaded.config, context, &mut report).await? {
         Ok(()) => Ok(Exit::Done),
