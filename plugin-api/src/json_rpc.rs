@@ -282,7 +282,12 @@ mod tests {
         assert_eq!(answer(refused).unwrap_err().kind, ErrorKind::TooLarge);
         let one = r#"{"id":0,"result":7}"#;
         assert_eq!(answer(one).unwrap_err().kind, ErrorKind::Malformed);
-        for bad in ["", "7", "null", "\"x\"", "<html>", "[7]", "[null]"] {
+        // A list is no object with its fields in order, and no key stands twice.
+        let list = r#"[[0,"0x0",null],[1,"0x0",null]]"#;
+        let doubled = r#"[{"id":0,"result":"7","result":"0"},{"id":1,"result":"0"}]"#;
+        for bad in [
+            "", "7", "null", "\"x\"", "<html>", "[7]", "[null]", list, doubled,
+        ] {
             assert_eq!(answer(bad).unwrap_err().kind, ErrorKind::Malformed, "{bad}");
         }
     }

@@ -221,6 +221,9 @@ fn no_broken_body_becomes_an_amount() {
         "\"0\"",
         "<html></html>",
         "ok",
+        // Lists where objects belong, with every value in its place.
+        &format!("[{A:?},[0,0,0,0,0],[0,0,0,0,0]]"),
+        &format!(r#"{{"address":{A:?},"chain_stats":[0,0,0,0,0],"mempool_stats":[0,0,0,0,0]}}"#),
     ] {
         check(body);
     }
@@ -289,6 +292,8 @@ fn an_impossible_balance_is_no_amount() {
     }
     check(0, 1);
     check(50_000, 150_000);
+    // More than all outputs together can hold.
+    check(u64::MAX, u64::MAX);
     check(u64::MAX, 0);
     check(2_100_000_000_000_001, 0);
 }
