@@ -7,22 +7,18 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
-/// Tells the child of this test binary which store to write to.
+/// Tells a second process of this test which store to write to.
 const STORE: &str = "SCANHOST_TEST_KILLED_STORE";
+
+const THIS_TEST: &str = "ledger::tests::killed::\
+    a_killed_process_leaves_whole_chunks_and_every_acknowledged_one";
 
 const CELLS: usize = 20;
 
 /// Commits chunk after chunk until it is killed, and prints each one that was acknowledged.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the child of `a_killed_process_leaves_whole_chunks_and_every_acknowledged_one`"]
-async fn child_that_commits_until_it_is_killed() {
-    let Some(path) = std::env::var_os(STORE) else {
-        return;
-    };
+async fn commit_until_killed(store: &Path) {
     let clock = Store::new().shared_clock();
-    let ledger = Ledger::open(&url_of(Path::new(&path)), clock)
-        .await
-        .unwrap();
+    let ledger = Ledger::open(&url_of(store), clock).await.unwrap();
     let pass = ledger.begin_pass(set_pass("a")).await.unwrap();
     let writers: Vec<_> = (0..4)
         .map(|writer| {
@@ -47,15 +43,18 @@ async fn child_that_commits_until_it_is_killed() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_leaves_whole_chunks_and_every_acknowledged_one() {
+    // The process that is killed is this test once more.
+    if let Some(store) = std::env::var_os(STORE) {
+        return commit_until_killed(Path::new(&store)).await;
+    }
     let store = Store::new();
     let mut acknowledged: Vec<String> = Vec::new();
     let mut pass = None;
     for round in 1..=3 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture"])
-            .arg("ledger::tests::killed::child_that_commits_until_it_is_killed")
+            .args(["--exact", "--nocapture", THIS_TEST])
             .env(STORE, OsString::from(store.path()))
             .stdout(Stdio::piped())
             .spawn()
