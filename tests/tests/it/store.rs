@@ -205,3 +205,24 @@ fn a_store_in_a_folder_that_is_not_there_is_told() {
     let run = lab.scan(&[]).expect(1);
     assert!(run.stderr.contains("no/such/folder"), "{}", run.stderr);
 }
+
+#[test]
+fn balances_shows_the_last_good_value_after_a_failed_scan() {
+    for plugin in [Plugin::Blockstream, Plugin::BscRpc, Plugin::SolanaRpc] {
+        let lab = Lab::new(plugin, 5);
+        let stored = || {
+            lab.product
+                .run(&["balances", "--format", "json"])
+                .expect(0)
+                .rows()
+        };
+        lab.expect_all_known(&lab.scan(&[]).expect(0));
+        let before = stored();
+        assert!(!before.is_empty());
+        lab.grow();
+        lab.fault(Fault::at("first", Kind::EmptyObject));
+        let failed = lab.scan(&["--fresh"]).expect(3).rows();
+        assert!(failed.iter().all(|row| row["status"] == "unknown"));
+        assert_eq!(stored(), before, "{}", plugin.name());
+    }
+}
