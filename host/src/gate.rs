@@ -403,6 +403,16 @@ impl Permit {
         self.finish(Some(verdict));
     }
 
+    /// The identity was asked within this call and is the configured one; the call goes on.
+    ///
+    /// The trial of a provider that was shut is one call: who are you, and one balance. Only its
+    /// [`Verdict`] closes the circuit, but the identity is known from here on.
+    pub fn identified(&self) {
+        if let Some(ticket) = &self.ticket {
+            self.gate.with(|machine, _| machine.identified(ticket));
+        }
+    }
+
     /// The gate that gave it.
     #[must_use]
     pub fn gate(&self) -> &Gate {

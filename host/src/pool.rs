@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::gate::{Gate, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
+use crate::plugin::backend::CallBudget;
 use crate::plugin::{Backend, CallError, Caps};
 
 /// The most providers that a pool may have: one bit each in a cell's record of who was asked.
@@ -69,6 +70,26 @@ impl Pool {
 }
 
 impl Member {
+    /// A provider of which nothing is known yet.
+    #[must_use]
+    pub fn new(
+        name: ProviderName,
+        backend: Arc<dyn Backend>,
+        gate: Gate,
+        timeout: Duration,
+        connections: usize,
+    ) -> Self {
+        Self {
+            name,
+            backend,
+            gate,
+            timeout,
+            connections,
+            cells_learned: AtomicUsize::new(usize::MAX),
+            last_failure: Mutex::default(),
+        }
+    }
+
     /// What it can do.
     #[must_use]
     pub fn caps(&self) -> Caps {
@@ -100,9 +121,11 @@ impl Member {
     /// How long a call of that many requests may take: each request has the provider's timeout,
     /// and one more is for what a plugin asks besides (decimals, a fallback).
     #[must_use]
-    pub fn deadline(&self, requests: u32) -> Duration {
-        self.timeout
-            .saturating_mul(requests.max(1).saturating_add(1))
+    pub fn budget(&self, requests: u32) -> CallBudget {
+        let deadline = self
+            .timeout
+            .saturating_mul(requests.max(1).saturating_add(1));
+        CallBudget { deadline }
     }
 
     /// Takes note of a failure, in the words that a hole tells it by.

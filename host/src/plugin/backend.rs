@@ -108,6 +108,15 @@ pub struct BalancesRequest {
     pub commitment: Commitment,
     /// Lowest height that counts; 0 is any.
     pub min_height: u64,
+    /// The one height to read at, where the pass is pinned; `None` is the provider's newest.
+    pub at_height: Option<u64>,
+}
+
+/// What one call may cost.
+#[derive(Debug)]
+pub struct CallBudget {
+    /// How long it may take.
+    pub deadline: Duration,
 }
 
 /// One answer as the provider gave it, not yet matched to its cell.
@@ -165,13 +174,13 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Result<String, String>>, CallError>;
 
     /// What the chain behind the endpoint says of itself.
-    async fn identity(&self, deadline: Duration) -> CallReport<String>;
+    async fn identity(&self, budget: CallBudget) -> CallReport<String>;
 
     /// Balances, in any order, with holes.
     async fn balances(
         &self,
         request: BalancesRequest,
-        deadline: Duration,
+        budget: CallBudget,
     ) -> CallReport<Vec<Answer>>;
 }
 
@@ -302,11 +311,11 @@ impl InProcess {
     /// Runs one call on the plugin's thread until it ends, the deadline passes, or it hangs.
     async fn call<T: Send + 'static>(
         &self,
-        deadline: Duration,
+        budget: CallBudget,
         start: impl FnOnce(&ProviderObject, abi::CallContext) -> AbiFuture<T> + Send + 'static,
     ) -> CallReport<T> {
         let call = self.calls.begin();
-        let result = self.run(&call, deadline, start).await;
+        let result = self.run(&call, budget, start).await;
         CallReport {
             result,
             http_attempts: call.traffic.attempts(),
@@ -316,13 +325,14 @@ impl InProcess {
     async fn run<T: Send + 'static>(
         &self,
         call: &CallGuard,
-        deadline: Duration,
+        budget: CallBudget,
         start: impl FnOnce(&ProviderObject, abi::CallContext) -> AbiFuture<T> + Send + 'static,
     ) -> Result<T, CallError> {
         let hung = || CallError::new(Class::PluginFault, "the plugin hangs; it is in quarantine");
         if self.runtime.is_hung() {
             return Err(hung());
         }
+        let CallBudget { deadline } = budget;
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let context = abi::CallContext {
             call: call.id,
@@ -437,9 +447,9 @@ impl Backend for InProcess {
             .collect()
     }
 
-    async fn identity(&self, deadline: Duration) -> CallReport<String> {
+    async fn identity(&self, budget: CallBudget) -> CallReport<String> {
         let report = self
-            .call(deadline, |provider, context| provider.identity(context))
+            .call(budget, |provider, context| provider.identity(context))
             .await;
         let result = report.result.map(|identity| clean(&identity));
         CallReport {
@@ -451,11 +461,11 @@ impl Backend for InProcess {
     async fn balances(
         &self,
         request: BalancesRequest,
-        deadline: Duration,
+        budget: CallBudget,
     ) -> CallReport<Vec<Answer>> {
         let asked = request.cells.len();
         let request = request_of(request);
-        let call = self.call(deadline, move |provider, context| {
+        let call = self.call(budget, move |provider, context| {
             provider.balances(context, request)
         });
         let CallReport {

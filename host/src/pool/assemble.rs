@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
@@ -244,15 +243,13 @@ impl<'a> Assembler<'a> {
             kind: ProviderType::Scan,
         };
         let gate = self.gate(chain, provider, key).await?;
-        Ok(Ok(Member {
-            name: provider.name.clone(),
-            backend: Arc::new(backend),
+        Ok(Ok(Member::new(
+            provider.name.clone(),
+            Arc::new(backend),
             gate,
-            timeout: provider.timeout,
-            connections: provider.connections.max(1) as usize,
-            cells_learned: AtomicUsize::new(usize::MAX),
-            last_failure: Mutex::default(),
-        }))
+            provider.timeout,
+            provider.connections.max(1) as usize,
+        )))
     }
 
     async fn open(

@@ -109,8 +109,8 @@ async fn ask(
     items: Items,
 ) -> Result<Vec<Settled>, (Items, CallError)> {
     let request = request_for(&items, &question.assets, question.commitment);
-    let deadline = member.deadline(requests_of(&member.caps().cost, &request));
-    let report = member.backend.balances(request, deadline).await;
+    let budget = member.budget(requests_of(&member.caps().cost, &request));
+    let report = member.backend.balances(request, budget).await;
     for _ in 0..report.http_attempts {
         member.gate.count_http_attempt();
     }

@@ -6,7 +6,7 @@ use crate::pool::Member;
 
 /// Asks who the chain is; `false` where it is another or did not say.
 pub(super) async fn ask_identity(member: &Member, permit: Permit, expected: Option<&str>) -> bool {
-    let report = member.backend.identity(member.deadline(1)).await;
+    let report = member.backend.identity(member.budget(1)).await;
     for _ in 0..report.http_attempts {
         member.gate.count_http_attempt();
     }

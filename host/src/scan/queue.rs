@@ -235,6 +235,7 @@ pub fn request_for(
         cells: Vec::with_capacity(items.len()),
         commitment,
         min_height: 0,
+        at_height: None,
     };
     let mut addresses: HashMap<Arc<str>, u32> = HashMap::new();
     let mut places: HashMap<u16, u16> = HashMap::new();

@@ -16,7 +16,7 @@ use crate::clock::{SharedClock, VirtualClock};
 use crate::gate::{BreakerConfig, CircuitState, Gate, GateConfig, GateKey, ProviderType};
 use crate::ledger::{Ledger, Pass, PassKind, PassSpec};
 use crate::model::{Asset, ChainName, Class, Commitment};
-use crate::plugin::backend::{BalancesRequest, CallReport};
+use crate::plugin::backend::{BalancesRequest, CallBudget, CallReport};
 use crate::plugin::{Answer, Backend, CallError, Caps, Cost, Outcome};
 use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
@@ -53,7 +53,7 @@ impl Backend for Scripted {
         Ok(addresses.into_iter().map(Ok).collect())
     }
 
-    async fn identity(&self, _deadline: Duration) -> CallReport<String> {
+    async fn identity(&self, _budget: CallBudget) -> CallReport<String> {
         CallReport {
             result: Ok("test".to_owned()),
             http_attempts: 1,
@@ -63,7 +63,7 @@ impl Backend for Scripted {
     async fn balances(
         &self,
         request: BalancesRequest,
-        _deadline: Duration,
+        _budget: CallBudget,
     ) -> CallReport<Vec<Answer>> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.start.elapsed();
@@ -188,15 +188,13 @@ impl Bench {
             },
             ..GateConfig::default()
         };
-        self.pool.members.push(Arc::new(Member {
-            name: name.as_str().into(),
-            backend: provider.clone(),
-            gate: Gate::new(key, config, "", self.clock.clone(), 7),
-            timeout: Duration::from_secs(15),
-            connections: 2,
-            cells_learned: AtomicUsize::new(usize::MAX),
-            last_failure: Mutex::default(),
-        }));
+        self.pool.members.push(Arc::new(Member::new(
+            name.as_str().into(),
+            provider.clone(),
+            Gate::new(key, config, "", self.clock.clone(), 7),
+            Duration::from_secs(15),
+            2,
+        )));
         self.providers.push(provider);
         self
     }

@@ -96,7 +96,7 @@ impl Check<'_> {
         let permit = self.pass(Call::Identity)?;
         finding.identity = "no answer";
         let start = self.clock.now();
-        let report = self.member.backend.identity(self.member.deadline(1)).await;
+        let report = self.member.backend.identity(self.member.budget(1)).await;
         finding.time = Some(self.clock.now() - start);
         self.count(&report);
         let told = match report.result {
@@ -147,6 +147,7 @@ impl Check<'_> {
             cells: vec![(0, 0)],
             commitment: self.commitment,
             min_height: 0,
+            at_height: None,
         };
         let cost = self.member.caps().cost;
         let cell = if asset.is_native() {
@@ -154,9 +155,9 @@ impl Check<'_> {
         } else {
             cost.token_cell
         };
-        let deadline = self.member.deadline(cost.call.saturating_add(cell));
+        let budget = self.member.budget(cost.call.saturating_add(cell));
         let start = self.clock.now();
-        let report = self.member.backend.balances(request, deadline).await;
+        let report = self.member.backend.balances(request, budget).await;
         finding.time = Some(self.clock.now() - start);
         self.count(&report);
         match report.result.and_then(only_answer) {
