@@ -32,6 +32,7 @@ mod verdict;
 mod words;
 
 pub use breaker::BreakerConfig;
+pub(crate) use breaker::later;
 pub use health::{HealthRow, History, Totals, Transition, UsageDelta};
 pub use persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
 pub use verdict::{Fault, Verdict};
@@ -240,6 +241,12 @@ impl Gate {
         &self.shared.key
     }
 
+    /// The time that the gate goes by.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.shared.clock
+    }
+
     /// Asks whether a call may be sent now.
     pub fn ask(&self, call: Call) -> Answer {
         match self.with(|machine, now| machine.ask(call, now)) {
@@ -249,6 +256,13 @@ impl Gate {
             }),
             Err(refusal) => refusal.into(),
         }
+    }
+
+    /// Why a call would not pass now, and until when as far as is known; takes nothing.
+    #[must_use]
+    pub fn refusal(&self, call: Call) -> Option<(Why, Option<Instant>)> {
+        let refusal = self.with(|machine, now| machine.refusal(call, now.at));
+        refusal.map(|refusal| (refusal.why, refusal.until))
     }
 
     /// When a call could pass, as far as is known: now, a deadline, or `None` where only an event
@@ -317,6 +331,13 @@ impl Gate {
     /// Keeps the provider out because of its plugin; `lasts` is `None` until a release.
     pub fn quarantine(&self, lasts: Option<Duration>) {
         self.with(|machine, now| machine.quarantine(lasts, now));
+    }
+
+    /// Whether the circuit is not closed, so that the next call that passes finds out whether the
+    /// provider is back.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.with(|machine, _| machine.is_on_trial())
     }
 
     /// The gate as it stands.
@@ -411,6 +432,12 @@ impl Permit {
         if let Some(ticket) = &self.ticket {
             self.gate.with(|machine, _| machine.identified(ticket));
         }
+    }
+
+    /// Whether it was asked for by [`Call::Identity`].
+    #[must_use]
+    pub fn asks_identity(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::asks_identity)
     }
 
     /// The gate that gave it.

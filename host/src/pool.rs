@@ -1,13 +1,17 @@
 //! The providers of a chain in the operator's order, and who may take work now.
 
 pub mod assemble;
+pub mod decision;
+pub mod learned;
 pub mod pending;
 pub mod record;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use self::decision::Decisions;
+use self::learned::BatchLimit;
+use crate::config::Strategy;
 use crate::gate::{Gate, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
 use crate::plugin::backend::CallBudget;
@@ -31,6 +35,10 @@ pub struct Pool {
     pub identity: Option<String>,
     /// The longest that any breaker of the pool stays open.
     pub cooldown_longest: Duration,
+    /// How the work is shared.
+    pub strategy: Strategy,
+    /// Who got which call, and why others did not.
+    pub decisions: Decisions,
 }
 
 /// One provider of a pool.
@@ -46,8 +54,8 @@ pub struct Member {
     pub timeout: Duration,
     /// Calls at once.
     pub connections: usize,
-    /// Cells of a call that the provider was found to take; `usize::MAX` until one was refused.
-    pub cells_learned: AtomicUsize,
+    /// What the provider taught about the size of its calls.
+    pub batch: BatchLimit,
     /// Its last failure in this process, for the reasons of cells that it keeps unknown.
     pub last_failure: Mutex<Option<ProviderError>>,
 }
@@ -85,7 +93,7 @@ impl Member {
             gate,
             timeout,
             connections,
-            cells_learned: AtomicUsize::new(usize::MAX),
+            batch: BatchLimit::default(),
             last_failure: Mutex::default(),
         }
     }
@@ -108,14 +116,19 @@ impl Member {
     pub fn cells_max(&self) -> usize {
         self.caps()
             .cells_max
-            .min(self.cells_learned.load(Ordering::Relaxed))
+            .min(self.batch.cells_max(self.gate.clock().unix_ms()))
             .max(1)
     }
 
     /// Remembers that a call of `cells` was too large.
     pub fn learn_too_large(&self, cells: usize) {
-        self.cells_learned
-            .fetch_min((cells / 2).max(1), Ordering::Relaxed);
+        let limit = (cells / 2).max(1);
+        if self.batch.learn(limit, self.gate.clock().unix_ms()) {
+            tracing::info!(
+                provider = %self.name, cells, limit,
+                "provider `{}` refused {cells} cells in one call; it gets {limit} from now on", self.name
+            );
+        }
     }
 
     /// How long a call of that many requests may take: each request has the provider's timeout,

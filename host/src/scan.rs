@@ -15,6 +15,7 @@ pub mod queue;
 mod reasons;
 pub mod reconcile;
 pub mod report;
+mod rounds;
 #[cfg(test)]
 mod tests;
 

@@ -386,7 +386,7 @@ impl Breaker {
 }
 
 /// `now + wait`, however long an operator made the wait.
-pub(super) fn later(now: Instant, wait: Duration) -> Instant {
+pub(crate) fn later(now: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     now + wait.min(FAR)
 }

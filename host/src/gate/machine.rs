@@ -130,6 +130,14 @@ impl Moment {
     }
 }
 
+// === impl Ticket ===
+
+impl Ticket {
+    pub(super) fn asks_identity(&self) -> bool {
+        self.identity_round.is_some()
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -275,6 +283,11 @@ impl Machine {
             None => Some(now.at),
             Some(refusal) => refusal.until,
         }
+    }
+
+    pub(super) fn is_on_trial(&self) -> bool {
+        let closed = matches!(self.breaker.state(), breaker::State::Closed { .. });
+        !closed && !self.is_forced(ForcedState::Disabled)
     }
 
     fn is_forced(&self, state: ForcedState) -> bool {

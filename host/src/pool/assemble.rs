@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::decision::Decisions;
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
 use crate::config::{self, Chain, Config, Finding};
@@ -200,6 +201,8 @@ impl<'a> Assembler<'a> {
             spill_after: chain.spill_after,
             identity: chain.identity.clone(),
             cooldown_longest: std::time::Duration::ZERO,
+            strategy: chain.strategy,
+            decisions: Decisions::default(),
         };
         let providers = self
             .config
@@ -242,14 +245,34 @@ impl<'a> Assembler<'a> {
             provider: provider.name.clone(),
             kind: ProviderType::Scan,
         };
-        let gate = self.gate(chain, provider, key).await?;
-        Ok(Ok(Member::new(
+        let (gate, is_same) = self.gate(chain, provider, key).await?;
+        let member = Member::new(
             provider.name.clone(),
             Arc::new(backend),
             gate,
             provider.timeout,
             provider.connections.max(1) as usize,
-        )))
+        );
+        self.recall(&member, is_same).await?;
+        Ok(Ok(member))
+    }
+
+    /// What the provider taught earlier, if it is still the same one.
+    async fn recall(&self, member: &Member, is_same: bool) -> Result<(), LedgerError> {
+        let Some(ledger) = self.ledger else {
+            return Ok(());
+        };
+        let key = member.gate.key();
+        for learned in ledger.learned(&key.chain, &key.provider).await? {
+            if is_same {
+                member.batch.restore(&learned);
+            } else {
+                ledger
+                    .forget(&key.chain, &key.provider, &learned.key)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     async fn open(
@@ -280,12 +303,13 @@ impl<'a> Assembler<'a> {
         opened.map_err(|error| error.to_string())
     }
 
+    /// The gate, and whether endpoint, plugin and options are those that it remembers.
     async fn gate(
         &self,
         chain: &Chain,
         provider: &config::Provider,
         key: GateKey,
-    ) -> Result<Gate, LedgerError> {
+    ) -> Result<(Gate, bool), LedgerError> {
         let breaker = self.config.breaker(chain, &provider.name);
         let at_least_one =
             |count| std::num::NonZeroU32::new(count).unwrap_or(std::num::NonZeroU32::MIN);
@@ -314,8 +338,12 @@ impl<'a> Assembler<'a> {
         });
         let clock = self.clock.clone();
         Ok(match stored {
-            Some(stored) => Gate::restore(&stored, key, gate_config, fingerprint, clock, seed),
-            None => Gate::new(key, gate_config, fingerprint, clock, seed),
+            Some(stored) => {
+                let is_same = stored.fingerprint == fingerprint;
+                let gate = Gate::restore(&stored, key, gate_config, fingerprint, clock, seed);
+                (gate, is_same)
+            }
+            None => (Gate::new(key, gate_config, fingerprint, clock, seed), false),
         })
     }
 }

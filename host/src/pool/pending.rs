@@ -3,7 +3,7 @@
 //! A setting whose absence is dangerous (isolation that is asked for and not given, a token that
 //! is not fetched) stops its command; the others are told by `scanhost config check`.
 
-use crate::config::{Config, Finding, Isolation, ScanAt, Strategy};
+use crate::config::{Config, Finding, Isolation, ScanAt};
 
 /// Settings without which the operator would be misled; nothing is started with them.
 #[must_use]
@@ -49,12 +49,6 @@ pub fn without_effect(config: &Config) -> Vec<Finding> {
     };
     for chain in config.chains.values() {
         let at = |key: &str| format!("chains.{}.{key}", chain.name);
-        if chain.strategy == Strategy::Spread {
-            tell(
-                at("strategy"),
-                "`strategy = \"spread\"` is taken for `failover`; spreading",
-            );
-        }
         if chain.breaker.window.is_some() || chain.breaker.slow_call.is_some() {
             tell(
                 at("breaker"),

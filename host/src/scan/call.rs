@@ -19,6 +19,15 @@ pub struct Question {
     pub commitment: Commitment,
 }
 
+/// What became of the cells of one chunk; every one is in one of the two.
+#[derive(Debug, Default)]
+pub struct Called {
+    /// Answered, or not answered by this provider.
+    pub settled: Vec<Settled>,
+    /// Refused because there were too many of them: to be asked again in smaller chunks.
+    pub again: Items,
+}
+
 /// Calls the provider for `items` and tells the gate what it was worth.
 ///
 /// A call of many cells that fails in a way that its content may have caused is split in two, and
@@ -26,45 +35,65 @@ pub struct Question {
 /// split on, until the cell that fails alone is `refused`; both halves failed, the failure counts.
 /// At most two calls per level, so 2·⌈log2 n⌉ more requests for one poisoned cell.
 ///
+/// A call of too many cells is no failure: the provider's limit is learned and the cells wait for
+/// smaller chunks.
+///
 /// # Cancel safety
 ///
 /// Dropping the future drops the call and gives the permit back without a verdict.
-pub async fn call(
-    member: &Member,
-    permit: Permit,
-    question: &Question,
-    items: Items,
-) -> Vec<Settled> {
-    let mut settled = Vec::with_capacity(items.len());
-    let cells = items.len();
+pub async fn call(member: &Member, permit: Permit, question: &Question, items: Items) -> Called {
+    let mut called = Called {
+        settled: Vec::with_capacity(items.len()),
+        again: Vec::new(),
+    };
     let verdict = match ask(member, question, items).await {
         Ok(answered) => {
-            settled.extend(answered);
-            verdict_of(&settled)
+            called.settled = answered;
+            verdict_of(&called.settled)
+        }
+        Err((items, error)) if items.len() > 1 && error.class == Class::TooLarge => {
+            called.too_large(member, items);
+            verdict_for(&error)
         }
         Err((items, error)) if items.len() > 1 && may_be_the_content(error.class) => {
-            if error.class == Class::TooLarge {
-                member.learn_too_large(cells);
-            }
-            split(member, question, items, &mut settled).await
+            split(member, question, items, &mut called).await
         }
         Err((items, error)) => {
             let verdict = verdict_for(&error);
-            settled.extend(all_unknown(items, &error));
+            called.settled.extend(all_unknown(items, &error));
             verdict
         }
     };
     permit.record(verdict);
-    settled
+    called
+}
+
+impl Called {
+    fn too_large(&mut self, member: &Member, items: Items) {
+        member.learn_too_large(items.len());
+        self.again.extend(items);
+    }
+
+    /// Cells of a half that failed while the other one was answered.
+    fn failed_half(&mut self, member: &Member, items: Items, error: &CallError) {
+        if error.class == Class::TooLarge && items.len() > 1 {
+            self.too_large(member, items);
+        } else {
+            self.settled.extend(all_unknown(items, error));
+        }
+    }
+
+    /// Cells of a half whose other half failed as well.
+    fn both_failed(&mut self, member: &Member, mut items: Items, error: &CallError) {
+        for (item, _) in &mut items {
+            item.suspect = item.suspect.saturating_add(1);
+        }
+        self.failed_half(member, items, error);
+    }
 }
 
 /// Splits a failed chunk until its bad cells stand alone, or until both halves fail.
-async fn split(
-    member: &Member,
-    question: &Question,
-    items: Items,
-    settled: &mut Vec<Settled>,
-) -> Verdict {
+async fn split(member: &Member, question: &Question, items: Items, called: &mut Called) -> Verdict {
     let mut failing = items;
     let mut answered = false;
     loop {
@@ -73,25 +102,25 @@ async fn split(
         let right = ask(member, question, right).await;
         match (left, right) {
             (Ok(left), Ok(right)) => {
-                settled.extend(left.into_iter().chain(right));
+                called.settled.extend(left.into_iter().chain(right));
                 return Verdict::Success;
             }
             (Ok(good), Err((bad, error))) | (Err((bad, error)), Ok(good)) => {
-                settled.extend(good);
+                called.settled.extend(good);
                 answered = true;
-                if bad.len() == 1 {
-                    settled.extend(all_unknown(bad, &refused(&error)));
+                if bad.len() == 1 && may_be_the_content(error.class) {
+                    called.settled.extend(all_unknown(bad, &refused(&error)));
                     return Verdict::Success;
                 }
-                if !may_be_the_content(error.class) {
-                    settled.extend(all_unknown(bad, &error));
+                if bad.len() == 1 || !may_be_the_content(error.class) {
+                    called.failed_half(member, bad, &error);
                     return verdict_for(&error);
                 }
                 failing = bad;
             }
             (Err((left, error)), Err((right, other))) => {
-                settled.extend(all_unknown(left, &error));
-                settled.extend(all_unknown(right, &other));
+                called.both_failed(member, left, &error);
+                called.both_failed(member, right, &other);
                 // Two bad cells in a chunk that is answered otherwise are still content.
                 return if answered {
                     Verdict::Success
@@ -131,11 +160,11 @@ fn requests_of(cost: &Cost, request: &BalancesRequest) -> u32 {
         .saturating_add(cost.token_cell.saturating_mul(cells - natives))
 }
 
-/// Failures that one bad cell, or too many cells, may have caused.
+/// Failures that one bad cell may have caused.
 fn may_be_the_content(class: Class) -> bool {
     matches!(
         class,
-        Class::Refused | Class::TooLarge | Class::ServerError | Class::Transport
+        Class::Refused | Class::ServerError | Class::Transport
     )
 }
 
@@ -146,12 +175,8 @@ fn halves(mut items: Items) -> (Items, Items) {
 
 /// A cell that failed alone while its siblings were answered was refused, whatever the words.
 fn refused(error: &CallError) -> CallError {
-    let class = match error.class {
-        Class::ServerError | Class::Transport | Class::TooLarge => Class::Refused,
-        class => class,
-    };
     CallError {
-        class,
+        class: Class::Refused,
         ..error.clone()
     }
 }

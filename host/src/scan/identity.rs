@@ -4,35 +4,36 @@ use super::call;
 use crate::gate::{HoldReason, Permit, Verdict};
 use crate::pool::Member;
 
-/// Asks who the chain is; `false` where it is another or did not say.
-pub(super) async fn ask_identity(member: &Member, permit: Permit, expected: Option<&str>) -> bool {
+/// Asks who the chain is; [`Verdict::Success`] where it is the expected one, or none is.
+pub(super) async fn ask_identity(
+    member: &Member,
+    permit: &Permit,
+    expected: Option<&str>,
+) -> Verdict {
     let report = member.backend.identity(member.budget(1)).await;
     for _ in 0..report.http_attempts {
-        member.gate.count_http_attempt();
+        permit.gate().count_http_attempt();
     }
     let name = &member.name;
     match report.result {
         Ok(identity) if expected.is_none_or(|expected| same_identity(expected, &identity)) => {
-            permit.record(Verdict::Success);
-            true
+            Verdict::Success
         }
         Ok(identity) => {
             let expected = expected.unwrap_or_default();
             let message =
                 format!("it serves chain `{identity}`, the configuration says `{expected}`");
             tracing::error!(provider = %name, "provider `{name}` is held: {message}");
-            permit.record(Verdict::Hold {
+            Verdict::Hold {
                 reason: HoldReason::WrongChain,
                 lasts: None,
                 message,
-            });
-            false
+            }
         }
         Err(error) => {
             tracing::warn!(provider = %name, "provider `{name}` did not tell its chain: {error}");
             member.note_failure(&error);
-            permit.record(call::verdict_for(&error));
-            false
+            call::verdict_for(&error)
         }
     }
 }

@@ -81,6 +81,7 @@ impl<'a> Plan<'a> {
                 items.push(Item {
                     address: address.clone(),
                     asset,
+                    suspect: 0,
                     errors: Vec::new(),
                 });
             }

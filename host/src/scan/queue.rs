@@ -17,6 +17,9 @@ pub struct Item {
     pub address: Arc<str>,
     /// Index into the pass's assets.
     pub asset: u16,
+    /// How often a chunk with this cell failed in both its halves; each time halves the next one,
+    /// so that two bad cells in one chunk come apart.
+    pub suspect: u8,
     /// What providers said instead of an amount, in the order they were asked.
     pub errors: Vec<ProviderError>,
 }
@@ -149,6 +152,17 @@ impl Queue {
         Chunk { items: cut.items }
     }
 
+    /// Takes the cell of a lane that waits longest.
+    pub fn pop(&mut self, lane: Lane) -> Option<(Item, Asked)> {
+        let waiting = self.lanes.get_mut(&lane)?;
+        let item = waiting.pop_front()?;
+        if waiting.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        self.len -= 1;
+        Some((item, lane.asked))
+    }
+
     /// Takes everything out.
     pub fn drain(&mut self) -> Vec<Item> {
         self.len = 0;
@@ -165,6 +179,8 @@ struct Cut {
     items: Vec<(Item, Asked)>,
     addresses: HashMap<Arc<str>, ()>,
     assets: Vec<u16>,
+    /// The highest of the cells' `suspect`.
+    suspect: u8,
 }
 
 impl Cut {
@@ -174,16 +190,19 @@ impl Cut {
             items: Vec::new(),
             addresses: HashMap::new(),
             assets: Vec::new(),
+            suspect: 0,
         }
     }
 
     fn take_from(&mut self, waiting: &mut VecDeque<Item>, asked: Asked) {
         let mut passed = VecDeque::new();
-        while self.items.len() < self.limits.cells {
-            let Some(item) = waiting.pop_front() else {
+        while let Some(item) = waiting.pop_front() {
+            if self.items.len() >= self.cells_max(&item) {
+                passed.push_back(item);
                 break;
-            };
+            }
             if self.fits(&item) {
+                self.suspect = self.suspect.max(item.suspect);
                 self.items.push((item, asked));
             } else if self.is_full_of_addresses() && self.limits.assets > 1 {
                 // What follows in the list has further addresses only.
@@ -215,6 +234,12 @@ impl Cut {
             self.assets.push(item.asset);
         }
         true
+    }
+
+    /// Most cells of a chunk that `item` travels in.
+    fn cells_max(&self, item: &Item) -> usize {
+        let halvings = u32::from(self.suspect.max(item.suspect));
+        self.limits.cells.checked_shr(halvings).unwrap_or(0).max(1)
     }
 
     fn is_full_of_addresses(&self) -> bool {
@@ -279,6 +304,7 @@ mod tests {
                     Item {
                         address: address.clone(),
                         asset,
+                        suspect: 0,
                         errors: Vec::new(),
                     },
                     Asked::default(),
@@ -332,6 +358,23 @@ mod tests {
             assets: 100,
         };
         assert_eq!(cut(queue(25, 2, false), limits), [30, 30, 15]);
+    }
+
+    #[test]
+    fn a_suspect_travels_in_a_smaller_chunk() {
+        let limits = ChunkLimits {
+            cells: 8,
+            addresses: 8,
+            assets: 1,
+        };
+        let mut queue = queue(16, 0, false);
+        let lanes: Vec<_> = queue.lanes().collect();
+        let mut chunk = queue.pull(&lanes, limits);
+        for (mut item, asked) in chunk.items.drain(..) {
+            item.suspect = 2;
+            queue.push(item, asked);
+        }
+        assert_eq!(cut(queue, limits), [8, 2, 2, 2, 2]);
     }
 
     #[test]

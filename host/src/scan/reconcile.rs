@@ -99,6 +99,7 @@ mod tests {
                     Item {
                         address,
                         asset: 0,
+                        suspect: 0,
                         errors: Vec::new(),
                     },
                     Asked::default(),

@@ -13,13 +13,17 @@ use super::list::{AddressList, ListReader};
 use super::plan::Plan;
 use super::report::{Report, Row};
 use crate::clock::{SharedClock, VirtualClock};
+use crate::config::Strategy;
 use crate::gate::{BreakerConfig, CircuitState, Gate, GateConfig, GateKey, ProviderType};
 use crate::ledger::{Ledger, Pass, PassKind, PassSpec};
 use crate::model::{Asset, ChainName, Class, Commitment};
 use crate::plugin::backend::{BalancesRequest, CallBudget, CallReport};
 use crate::plugin::{Answer, Backend, CallError, Caps, Cost, Outcome};
+use crate::pool::decision::Decisions;
 use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
+
+mod sharing;
 
 const COOLDOWN: Duration = Duration::from_secs(30);
 
@@ -32,6 +36,24 @@ struct Scripted {
     start: Instant,
     calls: AtomicUsize,
     call_times: Mutex<Vec<Duration>>,
+    sizes: Mutex<Vec<usize>>,
+    latency: Duration,
+    /// What it says of itself from when on.
+    identities: Mutex<Vec<(Duration, &'static str)>>,
+}
+
+impl Scripted {
+    fn identity_now(&self) -> &'static str {
+        let now = self.start.elapsed();
+        let identities = self.identities.lock().unwrap();
+        let since = identities.iter().rfind(|(at, _)| *at <= now);
+        since.map_or("test", |(_, identity)| identity)
+    }
+
+    /// From `at` on it serves another chain.
+    fn identity_after(&self, at: Duration, identity: &'static str) {
+        self.identities.lock().unwrap().push((at, identity));
+    }
 }
 
 impl std::fmt::Debug for Scripted {
@@ -55,7 +77,7 @@ impl Backend for Scripted {
 
     async fn identity(&self, _budget: CallBudget) -> CallReport<String> {
         CallReport {
-            result: Ok("test".to_owned()),
+            result: Ok(self.identity_now().to_owned()),
             http_attempts: 1,
         }
     }
@@ -68,6 +90,10 @@ impl Backend for Scripted {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.start.elapsed();
         self.call_times.lock().unwrap().push(now);
+        self.sizes.lock().unwrap().push(request.cells.len());
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
         CallReport {
             result: (self.script)(&request, now),
             http_attempts: 1,
@@ -140,6 +166,8 @@ impl Bench {
                 spill_after: Duration::from_secs(2),
                 identity: None,
                 cooldown_longest: COOLDOWN,
+                strategy: Strategy::Failover,
+                decisions: Decisions::default(),
             },
             chain,
             providers: Vec::new(),
@@ -152,12 +180,19 @@ impl Bench {
     }
 
     /// One more provider, of `batch` cells in a call.
-    fn with<S>(mut self, batch: usize, script: S) -> Self
+    fn with<S>(self, batch: usize, script: S) -> Self
     where
         S: Fn(&BalancesRequest, Duration) -> Result<Vec<Answer>, CallError> + Send + Sync + 'static,
     {
-        let name = format!("p{}", self.providers.len());
-        let provider = Arc::new(Scripted {
+        self.with_latency(batch, Duration::ZERO, script)
+    }
+
+    /// One more provider, which takes `latency` for each answer.
+    fn with_latency<S>(mut self, batch: usize, latency: Duration, script: S) -> Self
+    where
+        S: Fn(&BalancesRequest, Duration) -> Result<Vec<Answer>, CallError> + Send + Sync + 'static,
+    {
+        self.add(Scripted {
             caps: Caps {
                 native: true,
                 tokens: true,
@@ -175,10 +210,30 @@ impl Bench {
             start: Instant::now(),
             calls: AtomicUsize::new(0),
             call_times: Mutex::default(),
+            sizes: Mutex::default(),
+            latency,
+            identities: Mutex::default(),
         });
+        self
+    }
+
+    fn add(&mut self, provider: Scripted) {
+        let provider = Arc::new(provider);
+        let gate = self.gate(self.providers.len(), None);
+        self.pool.members.push(Arc::new(Member::new(
+            gate.key().provider.clone(),
+            provider.clone(),
+            gate,
+            Duration::from_secs(15),
+            2,
+        )));
+        self.providers.push(provider);
+    }
+
+    fn gate(&self, provider: usize, identity: Option<&str>) -> Gate {
         let key = GateKey {
             chain: self.chain.clone(),
-            provider: name.as_str().into(),
+            provider: format!("p{provider}").into(),
             kind: ProviderType::Scan,
         };
         let config = GateConfig {
@@ -186,17 +241,47 @@ impl Bench {
                 cooldown: COOLDOWN,
                 ..BreakerConfig::default()
             },
+            identity: identity.is_some(),
             ..GateConfig::default()
         };
-        self.pool.members.push(Arc::new(Member::new(
-            name.as_str().into(),
-            provider.clone(),
-            Gate::new(key, config, "", self.clock.clone(), 7),
-            Duration::from_secs(15),
-            2,
-        )));
-        self.providers.push(provider);
-        self
+        Gate::new(key, config, "", self.clock.clone(), 7)
+    }
+
+    /// From now on every provider must say that it serves `identity`.
+    fn expect_identity(&mut self, identity: &str) {
+        self.pool.identity = Some(identity.to_owned());
+        for provider in 0..self.pool.members.len() {
+            let gate = self.gate(provider, Some(identity));
+            self.replace(provider, self.providers[provider].clone(), gate);
+        }
+    }
+
+    /// From now on it reads no tokens.
+    fn only_natives(&mut self, provider: usize) {
+        let old = &self.providers[provider];
+        let natives = Scripted {
+            caps: Caps {
+                tokens: false,
+                ..old.caps
+            },
+            script: Box::new(|request, _| Ok(honest(request))),
+            start: old.start,
+            calls: AtomicUsize::new(0),
+            call_times: Mutex::default(),
+            sizes: Mutex::default(),
+            latency: old.latency,
+            identities: Mutex::default(),
+        };
+        let gate = self.pool.members[provider].gate.clone();
+        self.replace(provider, Arc::new(natives), gate);
+    }
+
+    fn replace(&mut self, provider: usize, scripted: Arc<Scripted>, gate: Gate) {
+        let name = gate.key().provider.clone();
+        let timeout = Duration::from_secs(15);
+        let member = Member::new(name, scripted.clone(), gate, timeout, 2);
+        self.pool.members[provider] = Arc::new(member);
+        self.providers[provider] = scripted;
     }
 
     async fn list(&self, addresses: usize) -> AddressList {
