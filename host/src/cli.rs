@@ -8,6 +8,7 @@ mod balances;
 mod config;
 mod context;
 mod doctor;
+mod explain;
 mod health;
 mod init;
 mod judge;
@@ -49,6 +50,8 @@ enum Command {
     Plugins(plugins::Command),
     /// How each provider fares
     Health(health::Args),
+    /// Why a provider was used or passed over
+    Explain(explain::Args),
     /// Import and list address sets
     #[command(subcommand)]
     Addresses(addresses::Command),
@@ -121,6 +124,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Config(command) => config::run(&command, &context),
         Command::Plugins(command) => plugins::run(command, &context).await,
         Command::Health(args) => health::run(args, &context).await,
+        Command::Explain(args) => explain::run(args, &context).await,
         Command::Addresses(command) => addresses::run(command, &context).await,
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(args, &context).await,

@@ -10,6 +10,7 @@
 mod addresses;
 mod balances;
 mod commit;
+mod decisions;
 mod engine;
 mod error;
 mod events;
@@ -33,6 +34,7 @@ pub use self::balances::{
     ReadingSource,
 };
 pub use self::commit::{BalanceChange, ChunkCommit, Committed};
+pub use self::decisions::KEPT as DECISIONS_KEPT;
 use self::engine::{Engine, Opened};
 pub use self::error::LedgerError;
 pub use self::events::{EventFilter, NewEvent, StoredEvent};

@@ -50,7 +50,11 @@ impl<'a> Recorder<'a> {
         for member in &self.pool.members {
             self.save_member(member).await?;
         }
-        Ok(())
+        let decisions = self.pool.decisions.take_new();
+        if decisions.is_empty() {
+            return Ok(());
+        }
+        self.ledger.save_decisions(decisions).await
     }
 
     async fn save_member(&self, member: &Arc<Member>) -> Result<(), LedgerError> {
@@ -93,6 +97,12 @@ impl<'a> Recorder<'a> {
             .collect();
         if !events.is_empty() {
             self.ledger.add_events(events).await?;
+        }
+        if let Some(learned) = member.batch.unsaved() {
+            self.ledger
+                .learn(&key.chain, &key.provider, learned.clone())
+                .await?;
+            member.batch.saved(&learned);
         }
         let health = gate.health();
         self.ledger

@@ -148,11 +148,11 @@ async fn an_older_schema_is_migrated_after_a_backup() {
         .await
         .unwrap();
     ledger.close().await;
-    // Back to the schema before the last migration.
+    // Back to the schema of the first migration.
     sql(
         &store.path(),
-        "DROP VIEW provider_health; \
-         DELETE FROM _sqlx_migrations WHERE version = 20261121000001",
+        "DROP VIEW provider_health; DROP TABLE decisions; \
+         DELETE FROM _sqlx_migrations WHERE version > 20261121000000",
     )
     .await;
     let error = store.look().await.unwrap_err();

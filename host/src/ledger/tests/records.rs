@@ -233,3 +233,40 @@ async fn a_broken_import_leaves_the_set_as_it_was() {
         assert_eq!(page, [address(0, "0xa").unwrap()]);
     }
 }
+
+#[tokio::test]
+async fn the_newest_decisions_are_kept_and_found_by_id_and_chain() {
+    use crate::pool::decision::{Decision, Purpose};
+
+    let store = Store::new();
+    let ledger = store.open().await;
+    let decision = |id: i64, chain: &str| Decision {
+        id,
+        at: id / 1_000,
+        chain: chain.into(),
+        scan: PassId::from("00"),
+        purpose: Purpose::Work,
+        provider: None,
+        cells: 7,
+        skipped: Vec::new(),
+    };
+    let kept = i64::try_from(crate::ledger::DECISIONS_KEPT).unwrap();
+    let chain_of = |id: i64| if id % 2 == 0 { "bsc" } else { "btc" };
+    let first = (1..=kept).map(|id| decision(id, chain_of(id))).collect();
+    ledger.save_decisions(first).await.unwrap();
+    let more = (kept + 1..=kept + 3).map(|id| decision(id, chain_of(id)));
+    ledger.save_decisions(more.collect()).await.unwrap();
+    // Once more is no second one.
+    ledger
+        .save_decisions(vec![decision(kept, "bsc")])
+        .await
+        .unwrap();
+
+    let ids = |found: Vec<Decision>| found.iter().map(|it| it.id).collect::<Vec<_>>();
+    let newest = ledger.decisions(None, 2).await.unwrap();
+    assert_eq!(ids(newest), [kept + 3, kept + 2]);
+    let of_bsc = ledger.decisions(Some(&"bsc".into()), 2).await.unwrap();
+    assert_eq!(ids(of_bsc), [kept + 2, kept]);
+    assert_eq!(ledger.decision(3).await.unwrap(), None);
+    assert_eq!(ledger.decision(4).await.unwrap(), Some(decision(4, "bsc")));
+}
