@@ -71,6 +71,11 @@ impl<P: Provider> ProviderAbi for Adapter<P> {
         Box::pin(async move {
             let cx = Cx::new(self.host.clone(), call);
             let request = Balances::from_abi(request).map_err(|error| error.to_abi())?;
+            // An author who knows nothing of heights must not answer with the newest.
+            if let (Some(height), false) = (request.at_height(), self.provider.caps().pinned) {
+                let message = format!("asked for block {height}: it does not read at one height");
+                return Err(Error::unsupported(message).to_abi());
+            }
             let readings = self.provider.balances(&cx, &request).await;
             readings
                 .map(|readings| readings.into_abi())

@@ -40,7 +40,8 @@ impl Balances {
                     .collect(),
                 commitment: commitment.to_abi(),
                 min_height: 0,
-                reserved: [0; 4],
+                at_height: 0,
+                reserved: [0; 3],
             },
         }
     }
@@ -49,6 +50,13 @@ impl Balances {
     #[must_use]
     pub fn with_min_height(mut self, min_height: u64) -> Self {
         self.inner.min_height = min_height;
+        self
+    }
+
+    /// The same request at one height, for tests.
+    #[must_use]
+    pub fn with_at_height(mut self, at_height: u64) -> Self {
+        self.inner.at_height = at_height;
         self
     }
 
@@ -97,10 +105,23 @@ impl Balances {
     }
 
     /// Lowest height (slot) that the answer may come from; 0 is any. A provider behind it answers
-    /// [`Lagging`](crate::ErrorKind::Lagging).
+    /// [`Lagging`](crate::ErrorKind::Lagging), and with
+    /// [`Caps::min_height`](crate::Caps::min_height) also one that cannot tell.
     #[must_use]
     pub fn min_height(&self) -> u64 {
         self.inner.min_height
+    }
+
+    /// The one height that every amount must be of; `None` is the newest that
+    /// [`commitment`](Self::commitment) allows. Given only to a provider with
+    /// [`Caps::pinned`](crate::Caps::pinned).
+    ///
+    /// A provider that has not come so far answers [`Lagging`](crate::ErrorKind::Lagging); one
+    /// that has thrown the state away answers [`Unsupported`](crate::ErrorKind::Unsupported) and
+    /// names the height. Neither is held against it.
+    #[must_use]
+    pub fn at_height(&self) -> Option<u64> {
+        (self.inner.at_height != 0).then_some(self.inner.at_height)
     }
 }
 

@@ -145,6 +145,13 @@ pub struct Caps {
     pub native: bool,
     /// Reads tokens.
     pub tokens: bool,
+    /// Reads at one height: every amount of a call is of
+    /// [`Balances::at_height`](crate::Balances::at_height), where the request names one. Without
+    /// it no such request comes.
+    pub pinned: bool,
+    /// Gives no amount that may be older than
+    /// [`Balances::min_height`](crate::Balances::min_height).
+    pub min_height: bool,
     /// Most cells in one call; at least 1.
     pub cells_per_call_max: u32,
     /// Most distinct addresses in one call; at least 1.
@@ -166,6 +173,8 @@ impl Caps {
         Self {
             native: true,
             tokens: false,
+            pinned: false,
+            min_height: false,
             cells_per_call_max: 1,
             addresses_per_call_max: 1,
             assets_per_call_max: 1,
@@ -183,7 +192,10 @@ impl Caps {
     pub(crate) fn to_abi(self) -> abi::Caps {
         let bit = |can: bool, bit: u64| if can { bit } else { 0 };
         abi::Caps {
-            can: bit(self.native, abi::CAP_NATIVE) | bit(self.tokens, abi::CAP_TOKENS),
+            can: bit(self.native, abi::CAP_NATIVE)
+                | bit(self.tokens, abi::CAP_TOKENS)
+                | bit(self.pinned, abi::CAP_PINNED)
+                | bit(self.min_height, abi::CAP_MIN_HEIGHT),
             cells_per_call_max: self.cells_per_call_max,
             addresses_per_call_max: self.addresses_per_call_max,
             assets_per_call_max: self.assets_per_call_max,

@@ -81,6 +81,10 @@ pub struct Caps {
     pub native: bool,
     /// Reads tokens.
     pub tokens: bool,
+    /// Reads at one height; without it a request has no `at_height`.
+    pub pinned: bool,
+    /// Gives no amount older than a request's `min_height`.
+    pub min_height: bool,
     /// Most cells in a call.
     pub cells_max: usize,
     /// Most distinct addresses in a call.
@@ -522,7 +526,8 @@ fn request_of(request: BalancesRequest) -> abi::BalancesRequest {
             Commitment::Finalized => abi::Commitment::FINALIZED,
         },
         min_height: request.min_height,
-        reserved: [0; 4],
+        at_height: request.at_height.unwrap_or(0),
+        reserved: [0; 3],
     }
 }
 
@@ -541,6 +546,8 @@ fn caps_of(caps: &abi::Caps) -> Result<Caps, String> {
     Ok(Caps {
         native,
         tokens,
+        pinned: caps.can & abi::CAP_PINNED != 0,
+        min_height: caps.can & abi::CAP_MIN_HEIGHT != 0,
         cells_max: limit("cells", caps.cells_per_call_max)?,
         addresses_max: limit("addresses", caps.addresses_per_call_max)?,
         assets_max: limit("assets", caps.assets_per_call_max)?,
@@ -623,6 +630,46 @@ fn told(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_plugin_says_of_heights_is_taken_bit_by_bit() {
+        let heights = |can| {
+            let caps = abi::Caps {
+                can: can | abi::CAP_NATIVE,
+                cells_per_call_max: 1,
+                addresses_per_call_max: 1,
+                assets_per_call_max: 1,
+                cost: abi::Cost::default(),
+                token_scope: abi::Scope::WALLET,
+                commitment_default: abi::Commitment::LATEST,
+                reserved: [0; 8],
+            };
+            let caps = caps_of(&caps).unwrap();
+            (caps.pinned, caps.min_height)
+        };
+        assert_eq!(heights(0), (false, false));
+        assert_eq!(heights(abi::CAP_PINNED), (true, false));
+        assert_eq!(heights(abi::CAP_MIN_HEIGHT), (false, true));
+        // A newer plugin's bits mean nothing here.
+        assert_eq!(heights(1 << 63), (false, false));
+    }
+
+    #[test]
+    fn the_heights_of_a_request_reach_the_plugin() {
+        let sent = |min_height, at_height| {
+            let request = request_of(BalancesRequest {
+                addresses: vec!["a".into()],
+                assets: Vec::new(),
+                cells: Vec::new(),
+                commitment: Commitment::Latest,
+                min_height,
+                at_height,
+            });
+            (request.min_height, request.at_height)
+        };
+        assert_eq!(sent(0, None), (0, 0));
+        assert_eq!(sent(5, Some(7)), (5, 7));
+    }
 
     #[test]
     fn a_canonical_address_that_tells_nothing_apart_is_the_plugins_fault() {

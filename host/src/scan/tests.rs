@@ -196,6 +196,8 @@ impl Bench {
             caps: Caps {
                 native: true,
                 tokens: true,
+                pinned: false,
+                min_height: false,
                 cells_max: batch,
                 addresses_max: batch,
                 assets_max: 10,

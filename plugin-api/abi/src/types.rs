@@ -234,8 +234,12 @@ pub struct BalancesRequest {
     pub commitment: Commitment,
     /// Lowest height (slot) that the answer may come from; 0 is any.
     pub min_height: u64,
+    /// The one height to read at, sent only to a provider with [`CAP_PINNED`]; 0 is the newest
+    /// that `commitment` allows. The host takes it from an answer under the same commitment, so
+    /// that the block is as settled as was asked.
+    pub at_height: u64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 /// `flags` of a [`Reading`]: `height` is set.
@@ -273,6 +277,11 @@ pub struct Reading {
 pub const CAP_NATIVE: u64 = 1;
 /// `can` of [`Caps`]: reads tokens.
 pub const CAP_TOKENS: u64 = 1 << 1;
+/// `can` of [`Caps`]: reads at one height, `at_height` of a [`BalancesRequest`].
+pub const CAP_PINNED: u64 = 1 << 2;
+/// `can` of [`Caps`]: gives no amount that may be older than `min_height` of a
+/// [`BalancesRequest`].
+pub const CAP_MIN_HEIGHT: u64 = 1 << 3;
 
 /// HTTP requests that a call of `balances` sends, for planning and pacing:
 /// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`.

@@ -148,7 +148,8 @@ fn panics_stay_on_their_side_and_tell_where() {
         cells: RVec::new(),
         commitment: Commitment::LATEST,
         min_height: 0,
-        reserved: [0; 4],
+        at_height: 0,
+        reserved: [0; 3],
     };
     let poll = poll_once(settle(provider.balances(CallContext::default(), request)));
     let Poll::Ready(Err(error)) = poll else {

@@ -40,6 +40,8 @@ impl Provider for BscScan {
         Caps {
             native: true,
             tokens: true,
+            pinned: false,
+            min_height: false,
             cells_per_call_max: ADDRESSES_MAX,
             addresses_per_call_max: ADDRESSES_MAX,
             // So that a call is either one request for natives, or one per cell of one token.

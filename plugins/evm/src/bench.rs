@@ -42,6 +42,8 @@ pub struct Ask<'a> {
     pub commitment: abi::Commitment,
     /// The lowest height.
     pub min_height: u64,
+    /// The one height; 0 is the newest.
+    pub at_height: u64,
 }
 
 /// An opened provider.
@@ -75,6 +77,7 @@ impl<'a> Ask<'a> {
                 .collect(),
             commitment: abi::Commitment::LATEST,
             min_height: 0,
+            at_height: 0,
         }
     }
 
@@ -97,7 +100,8 @@ impl<'a> Ask<'a> {
             cells: cells.collect(),
             commitment: self.commitment,
             min_height: self.min_height,
-            reserved: [0; 4],
+            at_height: self.at_height,
+            reserved: [0; 3],
         }
     }
 }

@@ -78,6 +78,8 @@ impl Provider for SolanaRpc {
         Caps {
             native: true,
             tokens: true,
+            pinned: false,
+            min_height: false,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,

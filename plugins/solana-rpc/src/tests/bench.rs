@@ -432,7 +432,8 @@ impl<'a> Ask<'a> {
             cells: cells.collect(),
             commitment: self.commitment,
             min_height: self.min_height,
-            reserved: [0; 4],
+            at_height: 0,
+            reserved: [0; 3],
         }
     }
 }
