@@ -1,11 +1,11 @@
 //! Reads as JSON-RPC batches, each with its own canaries.
 //!
 //! A batch's items may run on different nodes and at different blocks: the block number among
-//! them refuses a provider that lags, but marks no amount.
+//! them refuses a provider that lags, but marks no amount, unless every item names its block.
 
 use scanhost_plugin_api::prelude::*;
 
-use crate::read::{Answers, Head, Question, Read};
+use crate::read::{Answers, Head, Question, Read, no_method};
 use crate::rungs::Rungs;
 use crate::singles::Clock;
 
@@ -44,7 +44,7 @@ pub(crate) async fn ask(
         }
     }
     Ok(Some(Answers {
-        height: None,
+        height: question.block.height(),
         amounts,
     }))
 }
@@ -54,14 +54,17 @@ async fn one(
     question: &Question<'_>,
     reads: &[Read],
 ) -> Result<Vec<Result<Amount, Error>>, Error> {
-    let reads_calls = reads.iter().map(|read| read.rpc(question.tag));
+    let reads_calls = reads.iter().map(|read| read.rpc(question.block));
     let calls: Vec<_> = question.canaries().into_iter().chain(reads_calls).collect();
-    let mut replies = cx.rpc_batch(&calls).await?;
+    let replies = cx.rpc_batch(&calls).await;
+    let mut replies = replies.map_err(|error| question.block.explain(error))?;
     let chain: String = replies.take(0).map_err(canary)?;
-    let head: Head = replies.take(1).map_err(canary)?;
+    let head = replies.take(1).map_err(canary);
+    let head: Head = head.map_err(|error| question.block.explain(error))?;
     question.check_canaries(&chain, &head)?;
     let read = |(index, read): (usize, &Read)| {
-        let result: String = replies.take(CANARIES + index)?;
+        let result = replies.take(CANARIES + index);
+        let result: String = result.map_err(|error| question.block.explain(error))?;
         read.parse(&result)
     };
     Ok(reads.iter().enumerate().map(read).collect())
@@ -78,10 +81,9 @@ fn canary(error: Error) -> Error {
 /// Whether the error says that batches as such are refused, and not that the provider is sick.
 fn refuses_batches(error: &Error) -> bool {
     // -32700 and -32600: servers that read one object only. Others say it in words.
-    matches!(
-        error.kind,
-        ErrorKind::Refused | ErrorKind::Unsupported | ErrorKind::TooLarge
-    ) || (error.kind == ErrorKind::ServerError
-        && (error.code == Some(-32700)
-            || error.code.is_some() && error.message.to_ascii_lowercase().contains("batch")))
+    no_method(error)
+        || matches!(error.kind, ErrorKind::Refused | ErrorKind::TooLarge)
+        || (error.kind == ErrorKind::ServerError
+            && (error.code == Some(-32700)
+                || error.code.is_some() && error.message.to_ascii_lowercase().contains("batch")))
 }

@@ -7,6 +7,7 @@ use scanhost_evm as evm;
 use scanhost_plugin_api::prelude::*;
 use serde_json::json;
 
+use crate::block::Block;
 use crate::read::{Answers, Question, Read, eth_call};
 
 mod abi {
@@ -23,6 +24,8 @@ mod abi {
 }
 pub(crate) use abi::Multicall3 as m3;
 
+const LATEST: Block = Block::Tag("latest");
+
 /// Asks the Multicall3 at `multicall`; `None` means that there is none.
 ///
 /// A node that answers for an address without code answers `0x`, but so does a sick one, so that
@@ -32,19 +35,33 @@ pub(crate) async fn ask(
     multicall: Address,
     question: &Question<'_>,
 ) -> Result<Option<Answers>, Error> {
-    let call = eth_call(multicall, &encode(multicall, question.reads), question.tag);
-    let returned: String = cx.rpc(call).await.map_err(too_large)?;
-    let returned = evm::data(&returned)?;
-    if returned.is_empty() {
-        let params = json!([evm::canonical(&multicall), question.tag]);
-        let code: String = cx.rpc(RpcCall::new("eth_getCode", params)).await?;
-        if evm::data(&code)?.is_empty() {
-            return Ok(None);
+    let data = encode(multicall, question.reads);
+    let call = eth_call(multicall, &data, question.block);
+    let returned = cx.rpc::<String>(call).await.map_err(|error| {
+        let error = question.block.explain(error);
+        match error.kind {
+            ErrorKind::Lagging | ErrorKind::Unsupported => error,
+            _ => too_large(error),
         }
-        let message = "the node answered nothing for a Multicall3 that it has the code of";
-        return Err(Error::malformed(message));
+    });
+    let returned = evm::data(&returned?)?;
+    if !returned.is_empty() {
+        return decode(multicall, question, &returned).map(Some);
     }
-    decode(multicall, question, &returned).map(Some)
+    // At one height `0x` is also what a node says that has forgotten the state, or whose
+    // contract came later; only the newest state tells whether there is a Multicall3.
+    let newest = question.block.height().map_or(question.block, |_| LATEST);
+    let params = json!([evm::canonical(&multicall), newest.param()]);
+    let code: String = cx.rpc(RpcCall::new("eth_getCode", params)).await?;
+    match (evm::data(&code)?.is_empty(), question.block) {
+        (true, _) => Ok(None),
+        (false, Block::At(height)) => Err(Error::unsupported(format!(
+            "asked for block {height}, the node has no Multicall3 in the state of it"
+        ))),
+        (false, Block::Tag(_)) => Err(Error::malformed(
+            "the node answered nothing for a Multicall3 that it has the code of",
+        )),
+    }
 }
 
 fn encode(multicall: Address, reads: &[Read]) -> Vec<u8> {

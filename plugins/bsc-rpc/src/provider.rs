@@ -7,10 +7,11 @@ use scanhost_evm::{self as evm, Decimals};
 use scanhost_plugin_api::prelude::*;
 use serde_json::json;
 
+use crate::block::Block;
 use crate::options::Options;
-use crate::read::{Answers, Question, Read};
+use crate::read::{Answers, Question, Read, no_method};
 use crate::rungs::Rungs;
-use crate::{batch, multicall, singles};
+use crate::{batch, multicall, proof, singles};
 
 /// One JSON-RPC endpoint.
 pub(crate) struct BscRpc {
@@ -64,8 +65,8 @@ impl Provider for BscRpc {
         Caps {
             native: true,
             tokens: true,
-            pinned: false,
-            min_height: false,
+            pinned: true,
+            min_height: true,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,
@@ -94,7 +95,7 @@ impl Provider for BscRpc {
             false => {
                 let question = Question {
                     reads: &plan.reads,
-                    tag: tag(request.commitment()),
+                    block: Block::of(request),
                     min_height: request.min_height(),
                     chain: self.chain,
                 };
@@ -115,7 +116,7 @@ impl BscRpc {
             let why = match multicall::ask(cx, contract, question).await {
                 Ok(Some(answers)) => return Ok(answers),
                 Ok(None) => format!("no Multicall3 at {}", evm::canonical(&contract)),
-                Err(error) if error.kind == ErrorKind::Unsupported => error.message,
+                Err(error) if no_method(&error) => error.message,
                 Err(error) => return Err(error),
             };
             self.rungs.lose_multicall(host);
@@ -125,7 +126,7 @@ impl BscRpc {
         let batch_max = self.rungs.batch_max(host, self.rpc_batch);
         if batch_max >= batch::SMALLEST {
             if let Some(answers) = batch::ask(cx, &self.rungs, batch_max, question).await? {
-                return Ok(answers);
+                return proof::check(cx, question, answers).await;
             }
             // A provider that is sick refuses single calls too, and that teaches nothing.
             self.identity(cx).await?;
@@ -133,7 +134,8 @@ impl BscRpc {
             let message = "JSON-RPC batches are refused: reading one by one for an hour";
             host.log(LogLevel::WARN, message);
         }
-        singles::ask(cx, question).await
+        let answers = singles::ask(cx, question).await?;
+        proof::check(cx, question, answers).await
     }
 }
 
@@ -236,14 +238,6 @@ fn token(contract: &str) -> Result<Address, Error> {
         let message = format!("`{contract}` is not a contract: {error}; correct the asset");
         Error::new(ErrorKind::Refused, message)
     })
-}
-
-fn tag(commitment: Commitment) -> &'static str {
-    match commitment {
-        Commitment::Latest => "latest",
-        Commitment::Confirmed => "safe",
-        Commitment::Finalized => "finalized",
-    }
 }
 
 fn chain_id(identity: &str) -> Result<u64, Error> {

@@ -20,7 +20,8 @@ pub(crate) async fn ask(cx: &Cx, question: &Question<'_>) -> Result<Answers, Err
     let clock = Clock::start(cx);
     let [chain, head] = question.canaries();
     let chain: String = cx.rpc(chain).await?;
-    let head: Head = cx.rpc(head).await?;
+    let head = cx.rpc(head).await;
+    let head: Head = head.map_err(|error| question.block.explain(error))?;
     question.check_canaries(&chain, &head)?;
 
     let mut amounts: Vec<Result<Amount, Error>> = Vec::with_capacity(question.reads.len());
@@ -39,7 +40,8 @@ pub(crate) async fn ask(cx: &Cx, question: &Question<'_>) -> Result<Answers, Err
             amounts.push(Err(clock.left_over()));
             continue;
         }
-        let result = cx.rpc::<String>(read.rpc(question.tag)).await;
+        let result = cx.rpc::<String>(read.rpc(question.block)).await;
+        let result = result.map_err(|error| question.block.explain(error));
         let amount = result.and_then(|result| read.parse(&result));
         match &amount {
             Err(error) if error.kind == ErrorKind::Unsupported => *stopped = Some(error.clone()),
@@ -54,7 +56,7 @@ pub(crate) async fn ask(cx: &Cx, question: &Question<'_>) -> Result<Answers, Err
     match first_error(&amounts) {
         Some(error) if amounts.iter().all(Result::is_err) && stops_all(error) => Err(error.clone()),
         _ => Ok(Answers {
-            height: None,
+            height: question.block.height(),
             amounts,
         }),
     }

@@ -1,5 +1,6 @@
 //! The provider over a node, in order and out of order.
 
+mod heights;
 mod node;
 
 use std::time::Duration;

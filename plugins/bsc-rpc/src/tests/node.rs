@@ -33,6 +33,12 @@ pub(super) struct Node {
     pub(super) batch_max: usize,
     pub(super) native: BTreeMap<&'static str, u64>,
     pub(super) tokens: BTreeMap<&'static str, (u64, BTreeMap<&'static str, u64>)>,
+    /// What was so up to a height, oldest first.
+    pub(super) past: Vec<(u64, Node)>,
+    /// The first block whose state is kept.
+    pub(super) oldest: u64,
+    /// States that are not kept are answered as if there were no account.
+    pub(super) forgets_silently: bool,
 }
 
 impl Default for Node {
@@ -49,6 +55,9 @@ impl Default for Node {
                 (USDC, (18, [(BOB, 9)].into())),
             ]
             .into(),
+            past: Vec::new(),
+            oldest: 0,
+            forgets_silently: false,
         }
     }
 }
@@ -71,9 +80,58 @@ impl Node {
     }
 
     fn reply(&self, item: &Value) -> Value {
-        match self.call(item["method"].as_str().unwrap(), &item["params"]) {
+        let (method, params) = (item["method"].as_str().unwrap(), &item["params"]);
+        let answer = match method {
+            "eth_getBlockByNumber" => self.block_json(&params[0]),
+            "eth_getBalance" | "eth_getCode" | "eth_call" => match self.state(&params[1]) {
+                Ok(state) => state.call(method, params),
+                Err(error) => Err(error),
+            },
+            _ => self.call(method, params),
+        };
+        match answer {
             Ok(result) => json!({"jsonrpc": "2.0", "id": item["id"], "result": result}),
             Err((code, message)) => error(&item["id"], code, message),
+        }
+    }
+
+    fn block_json(&self, block: &Value) -> Outcome {
+        let number = number_of(block).unwrap_or(self.block);
+        match number > self.block {
+            true => Ok(Value::Null),
+            false => Ok(json!({"number": format!("{number:#x}"), "hash": "0x00"})),
+        }
+    }
+
+    /// The node as it was at a block.
+    fn state(&self, block: &Value) -> Result<Self, (i64, &'static str)> {
+        let Some(height) = number_of(block) else {
+            return Ok(self.clone());
+        };
+        if height > self.block {
+            return Err((-32000, "header not found"));
+        }
+        if height >= self.oldest {
+            let mut past = self.past.iter();
+            let then = past.find(|(until, _)| height <= *until);
+            let then = then.map_or(self, |(_, node)| node).clone();
+            return Ok(Self {
+                block: height,
+                ..then
+            });
+        }
+        match self.forgets_silently {
+            false => Err((
+                -32000,
+                "missing trie node 8b16 (path ) state 0x8b16 is not available, not found",
+            )),
+            true => Ok(Self {
+                block: height,
+                multicall: false,
+                native: BTreeMap::new(),
+                tokens: BTreeMap::new(),
+                ..self.clone()
+            }),
         }
     }
 
@@ -83,7 +141,6 @@ impl Node {
         match method {
             "eth_chainId" => Ok(json!(format!("{:#x}", self.chain))),
             "eth_blockNumber" => Ok(number),
-            "eth_getBlockByNumber" => Ok(json!({"number": number, "hash": "0x00"})),
             "eth_getBalance" => Ok(json!(format!("{:#x}", self.native_of(text(0))))),
             "eth_getCode" => Ok(json!(match self.multicall && text(0) == MULTICALL {
                 true => "0x6080",
@@ -145,6 +202,11 @@ impl Node {
     fn native_of(&self, address: &str) -> u64 {
         self.native.get(address).copied().unwrap_or(0)
     }
+}
+
+fn number_of(block: &Value) -> Option<u64> {
+    let digits = block.as_str().unwrap().strip_prefix("0x")?;
+    Some(u64::from_str_radix(digits, 16).unwrap())
 }
 
 pub(super) fn error(id: &Value, code: i64, message: &str) -> Value {
