@@ -10,6 +10,15 @@
 //! at other addresses count with the option `token_accounts = "all"`, which costs one request per
 //! wallet and token.
 //!
+//! # What a height is
+//!
+//! A height is a slot. A node reads its newest state at the commitment and no other, so that a call
+//! cannot be pinned to one slot; a lowest height goes along as `minContextSlot` and holds for every
+//! value: a node that has not reached it, or answers from before it all the same, is `lagging`. A
+//! pass that is pinned has nothing older than its pin, and each amount tells its slot.
+//!
+//! # What is allowed
+//!
 //! Public nodes let an address send 100 requests in 10 s, but only 40 of one method, and nearly
 //! every request of this plugin is of one method.
 //!

@@ -78,8 +78,9 @@ impl Provider for SolanaRpc {
         Caps {
             native: true,
             tokens: true,
+            // A node reads its newest state only; `minContextSlot` keeps out what is older.
             pinned: false,
-            min_height: false,
+            min_height: true,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,
@@ -156,7 +157,13 @@ impl SolanaRpc {
             .map(|asset| asset.contract.map(mint_address))
             .collect();
         let wanted: HashSet<Pubkey> = parsed.iter().flatten().flatten().copied().collect();
-        let mut unread = self.read_mints(cx, wanted, request.commitment()).await;
+        // A node from before a mint would tell that there is none.
+        let view = View {
+            commitment: request.commitment(),
+            min_slot: request.min_height(),
+            slice: MINT_SLICE,
+        };
+        let mut unread = self.read_mints(cx, wanted, view).await;
         let mints = self.mints();
         let ask = |(asset, parsed): (Asset<'_>, _)| match parsed {
             None => Asked::Native,
@@ -179,7 +186,7 @@ impl SolanaRpc {
         &self,
         cx: &Cx,
         wanted: HashSet<Pubkey>,
-        commitment: Commitment,
+        view: View,
     ) -> HashMap<Pubkey, Asked> {
         let unknown = || -> Vec<Pubkey> {
             let mints = self.mints();
@@ -196,11 +203,6 @@ impl SolanaRpc {
             Either::Right(_) => None,
         };
         let addresses = unknown();
-        let view = View {
-            commitment,
-            min_slot: 0,
-            slice: MINT_SLICE,
-        };
         let found = self.node.accounts(cx, view, &addresses).await;
         let mut unread = HashMap::new();
         let mut mints = self.mints();

@@ -399,6 +399,7 @@ pub(super) struct Ask<'a> {
     pub(super) wallets: &'a [&'a str],
     pub(super) assets: &'a [(Option<&'a str>, u8)],
     pub(super) min_height: u64,
+    pub(super) at_height: u64,
     pub(super) commitment: abi::Commitment,
 }
 
@@ -408,6 +409,7 @@ impl<'a> Ask<'a> {
             wallets,
             assets,
             min_height: 0,
+            at_height: 0,
             commitment: abi::Commitment::FINALIZED,
         }
     }
@@ -432,7 +434,7 @@ impl<'a> Ask<'a> {
             cells: cells.collect(),
             commitment: self.commitment,
             min_height: self.min_height,
-            at_height: 0,
+            at_height: self.at_height,
             reserved: [0; 3],
         }
     }

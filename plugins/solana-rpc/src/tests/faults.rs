@@ -265,13 +265,66 @@ fn a_node_that_ignores_the_asked_slot_is_caught() {
             ok(&Ledger::new().answer(&request))
         });
         let mut ask = Ask::new(&[ALICE], &[USDC_6]);
+        // The mint is known by then.
+        assert_eq!(bench.ask(&ask).unwrap(), [Read::Known(7, SLOT)]);
         ask.min_height = SLOT + 1;
-        assert_eq!(
-            bench.ask(&ask).unwrap_err().kind,
-            ErrorKind::LAGGING,
-            "{method}"
-        );
+        let error = bench.ask(&ask).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LAGGING, "{method}");
+        assert!(error.message.contains("the answer is of slot"), "{method}");
     }
+}
+
+#[test]
+fn a_lowest_slot_holds_for_one_cell_and_for_many_of_either_kind() {
+    for options in [json!({}), json!({"batch": 1}), all()] {
+        for assets in [&[SOL][..], &[USDC_6], &[SOL, USDC_6]] {
+            for wallets in [&[ALICE][..], &[ALICE, BOB, NOBODY]] {
+                let bench = Bench::with(options.clone(), Ledger::new());
+                let mut ask = Ask::new(wallets, assets);
+                ask.min_height = SLOT + 1;
+                let error = bench.ask(&ask).unwrap_err();
+                assert_eq!(error.kind, ErrorKind::LAGGING, "{options}");
+                assert_eq!(error.code, -32016, "{options}");
+                ask.min_height = SLOT;
+                for read in bench.ask(&ask).unwrap() {
+                    assert!(matches!(read, Read::Known(_, SLOT)), "{options}: {read:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_goes_back_within_a_call_costs_only_what_is_older() {
+    let bench = Bench::new(json!({"batch": 1}), |request| {
+        let mut ledger = Ledger::new();
+        // Behind a balancer the second node is a slot behind, and heeds no lowest slot.
+        ledger.slot -= u64::from(request["params"][0][0] == BOB);
+        let mut request = request.clone();
+        request["params"][1]
+            .as_object_mut()
+            .unwrap()
+            .remove("minContextSlot");
+        ok(&ledger.answer(&request))
+    });
+    let mut ask = Ask::new(&[ALICE, BOB], &[SOL]);
+    ask.min_height = SLOT;
+    let known = Read::Known(5_000_000_000, SLOT);
+    let lagging = Read::Unknown(ErrorKind::LAGGING);
+    assert_eq!(bench.ask(&ask).unwrap(), [known, lagging]);
+}
+
+#[test]
+fn a_single_slot_is_not_offered() {
+    let bench = Bench::over(Ledger::new());
+    for assets in [&[SOL][..], &[USDC_6]] {
+        let mut ask = Ask::new(&[ALICE, BOB], assets);
+        ask.at_height = SLOT;
+        let error = bench.ask(&ask).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::UNSUPPORTED);
+        assert!(error.message.contains(&SLOT.to_string()), "{error:?}");
+    }
+    assert!(bench.requests(MANY).is_empty(), "nothing is asked");
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn an_invalid_wallet_is_invalid_and_alone() {
 fn caps_follow_the_options() {
     let caps = |options| open_on("mainnet", options).unwrap().describe().unwrap();
     let default = caps(json!({}));
-    assert_eq!(default.can, abi::CAP_NATIVE | abi::CAP_TOKENS);
+    let can = abi::CAP_NATIVE | abi::CAP_TOKENS | abi::CAP_MIN_HEIGHT;
+    assert_eq!(default.can, can, "it reads at no single slot");
     assert_eq!(
         (default.cells_per_call_max, default.addresses_per_call_max),
         (100, 100)
