@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `GET /address/:address` | JSON: `address`, `chain_stats`, `mempool_stats` |
 //! | `GET /blocks/tip/height` | text: a number |
+//! | `GET /blocks/tip/hash` | text: 64 hex digits |
 //! | `GET /block-height/:height` | text: the block's hash; of height 0 it is the identity |
 //!
 //! Errors are plain text (`Invalid Bitcoin address`), and JSON, HTML or nothing where a gateway
@@ -28,6 +29,13 @@
 //! balance, at most 30 s before (the option `tip_max_age_secs`): the balance is at least as new as
 //! the mark, as far as the servers behind one address agree. A tip that cannot be read costs the
 //! mark, never the balance.
+//!
+//! With a lowest height the mark is certain instead: the tip is at that height or above, and the
+//! tip's hash is read again when the call's addresses were. The same hash, and every balance
+//! between is of that block; another one, and the balances are `lagging`, to be asked for again. A
+//! tip that cannot be read is then the failure of the call. It costs one request per call, since
+//! the tip after one call is the tip before the next. A call cannot be pinned to one height: no
+//! balance of an older block is kept, so that a pinned pass has nothing older than its pin.
 
 mod address;
 mod options;

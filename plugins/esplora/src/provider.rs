@@ -36,6 +36,9 @@ impl<S: Service> Provider for Esplora<S> {
 
     fn caps(&self) -> Caps {
         Caps {
+            // No balance of an older block is kept; the tip around a call is certain.
+            pinned: false,
+            min_height: true,
             cells_per_call_max: self.batch,
             addresses_per_call_max: self.batch,
             ..Caps::native(Commitment::Confirmed)
@@ -57,51 +60,78 @@ impl<S: Service> Provider for Esplora<S> {
                 "Esplora has no finalized balances; set the chain's `commitment` to \"confirmed\"",
             ));
         }
-        let mut readings = Readings::new(request);
-        if request.cells().any(|cell| cell.asset().contract.is_none()) {
-            let mark = self.tip.mark::<S>(cx, request.min_height()).await;
-            if let Some(height) = mark.height.filter(|height| *height < request.min_height()) {
-                let message = format!("the tip is {height}, not yet {}", request.min_height());
-                return Err(Error::new(ErrorKind::Lagging, message));
+        let native = request.cells().any(|cell| cell.asset().contract.is_none());
+        let (mark, balances) = match (native, request.min_height()) {
+            (false, _) => (Mark::default(), self.read(cx, request).await),
+            (true, 0) => (self.tip.mark::<S>(cx).await, self.read(cx, request).await),
+            (true, min_height) => {
+                let before = self.tip.sure::<S>(cx, min_height).await?;
+                let mut balances = self.read(cx, request).await;
+                if balances.iter().any(Result::is_ok)
+                    && let Err(error) = self.tip.is_still::<S>(cx, before).await
+                {
+                    let read = balances.iter_mut().filter(|balance| balance.is_ok());
+                    read.for_each(|balance| *balance = Err(error.clone()));
+                }
+                (before.mark(), balances)
             }
-            readings.at(mark);
-        }
+        };
+        settle(request, mark, balances)
+    }
+}
 
-        let mut answered = false;
-        let mut failures = Vec::new();
+impl<S: Service> Esplora<S> {
+    /// By cell, one after the other: public services punish parallel connections.
+    async fn read(&self, cx: &Cx, request: &Balances) -> Vec<Result<Balance, Error>> {
         let mut stopped: Option<Error> = None;
-        // One after the other: public services punish parallel connections.
+        let mut balances = Vec::with_capacity(request.cells().len());
         for cell in request.cells() {
             let balance = match &stopped {
                 _ if cell.asset().contract.is_some() => Err(no_tokens()),
                 Some(error) => Err(error.clone()),
                 None => self.balance(cx, cell.address()).await,
             };
-            match balance {
-                Ok(Balance { confirmed, pending }) => {
-                    readings.known_with_pending(cell, confirmed.into(), pending);
-                    answered = true;
-                }
-                Err(error) => {
-                    readings.unknown(cell, &error);
-                    if stops(error.kind) {
-                        stopped.get_or_insert_with(|| error.clone());
-                    }
-                    failures.push(error);
-                }
+            if let Err(error) = &balance
+                && stops(error.kind)
+            {
+                stopped.get_or_insert_with(|| error.clone());
             }
+            balances.push(balance);
         }
-        match failures.into_iter().min_by_key(|error| rank(error.kind)) {
-            Some(error) if !answered => Err(error),
-            _ => Ok(readings),
-        }
+        balances
     }
-}
 
-impl<S: Service> Esplora<S> {
     async fn balance(&self, cx: &Cx, address: &str) -> Result<Balance, Error> {
         let answer = ask::<S>(cx, Request::get(&format!("/address/{address}"))).await?;
         answer.json::<AddressStats>()?.balance(address)
+    }
+}
+
+/// The readings; where nothing was answered, the failure that tells most.
+fn settle(
+    request: &Balances,
+    mark: Mark,
+    balances: Vec<Result<Balance, Error>>,
+) -> Result<Readings, Error> {
+    let mut readings = Readings::new(request);
+    readings.at(mark);
+    let mut answered = false;
+    let mut failures = Vec::new();
+    for (cell, balance) in request.cells().zip(balances) {
+        match balance {
+            Ok(Balance { confirmed, pending }) => {
+                readings.known_with_pending(cell, confirmed.into(), pending);
+                answered = true;
+            }
+            Err(error) => {
+                readings.unknown(cell, &error);
+                failures.push(error);
+            }
+        }
+    }
+    match failures.into_iter().min_by_key(|error| rank(error.kind)) {
+        Some(error) if !answered => Err(error),
+        _ => Ok(readings),
     }
 }
 

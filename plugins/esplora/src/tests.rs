@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{Esplora, Service};
 
+mod heights;
+
 const GENESIS: &str = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f";
 const TIP_HASH: &str = "00000000000000000001a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7";
 const NEXT_HASH: &str = "00000000000000000002a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7";
@@ -79,6 +81,14 @@ impl<S: Service> Bench<S> {
         Ok(answers)
     }
 
+    /// The native coin at every address, from a height on.
+    fn read_from(&self, min_height: u64, addresses: &[&str]) -> Result<Vec<Answer>, Error> {
+        let cells: Vec<_> = (0_u32..).zip(addresses).map(|(a, _)| (a, 0)).collect();
+        let request = Balances::new(addresses, &[NATIVE], &cells, Commitment::Confirmed);
+        let answers = answers(self.ask(&request.with_min_height(min_height))?);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
     fn ask(&self, request: &Balances) -> Result<Readings, Error> {
         self.kit
             .run(async |cx| self.provider.balances(&cx, request).await)
@@ -122,7 +132,7 @@ fn healthy(path: &str) -> Result<Response, Error> {
     match path {
         "/block-height/0" => ok(GENESIS),
         "/blocks/tip/height" => ok("923456"),
-        "/block-height/923456" => ok(TIP_HASH),
+        "/blocks/tip/hash" | "/block-height/923456" => ok(TIP_HASH),
         _ => match path.strip_prefix("/address/") {
             Some(address) => ok(stats(address).to_string()),
             None => status(404, format!("endpoint does not exist {path:?}")),
@@ -502,26 +512,18 @@ fn a_service_behind_the_height_asked_for_is_lagging() {
     let upstream = height.clone();
     let bench = Bench::<Plain>::new(json!({}), move |path| match path {
         "/blocks/tip/height" => ok(upstream.lock().unwrap().to_string()),
+        "/blocks/tip/hash" if *upstream.lock().unwrap() == 923_457 => ok(NEXT_HASH),
         "/block-height/923457" => ok(NEXT_HASH),
         path => healthy(path),
     });
-    let read = |min_height| {
-        let request = Balances::new(&[A], &[NATIVE], &[(0, 0)], Commitment::Confirmed);
-        bench.ask(&request.with_min_height(min_height)).map(answers)
-    };
-    assert_eq!(
-        read(923_456).unwrap(),
-        [(0, known(marked(923_456, TIP_HASH)))]
-    );
+    let read = |min_height| bench.read_from(min_height, &[A]);
+    assert_eq!(read(923_456).unwrap(), [known(marked(923_456, TIP_HASH))]);
     let error = read(923_457).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Lagging);
     assert_eq!(error.message, "the tip is 923456, not yet 923457");
     // The remembered tip does not do: it is asked again within the 30 s.
     *height.lock().unwrap() += 1;
-    assert_eq!(
-        read(923_457).unwrap(),
-        [(0, known(marked(923_457, NEXT_HASH)))]
-    );
+    assert_eq!(read(923_457).unwrap(), [known(marked(923_457, NEXT_HASH))]);
 }
 
 #[test]
@@ -558,7 +560,11 @@ fn the_identity_is_the_hash_of_block_0() {
 fn the_batch_option_is_the_size_of_a_call() {
     let caps = |options| Bench::<Plain>::new(options, healthy).provider.caps();
     let one = caps(json!({}));
-    assert_eq!(one, Caps::native(Commitment::Confirmed));
+    let expected = Caps {
+        min_height: true,
+        ..Caps::native(Commitment::Confirmed)
+    };
+    assert_eq!(one, expected, "it reads at no single height");
     let many = caps(json!({ "batch": 25 }));
     assert_eq!(
         (many.cells_per_call_max, many.addresses_per_call_max),

@@ -30,6 +30,13 @@ struct Look {
     mark: Mark,
 }
 
+/// A tip whose block is known for certain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sure {
+    height: u64,
+    hash: [u8; 32],
+}
+
 impl Tip {
     pub(crate) fn new(max_age: Duration) -> Self {
         Self {
@@ -39,30 +46,120 @@ impl Tip {
     }
 
     /// The mark of balances read from now on; empty when the tip cannot be read.
-    ///
-    /// A remembered tip below `min_height` is looked at anew.
-    pub(crate) async fn mark<S: Service>(&self, cx: &Cx, min_height: u64) -> Mark {
-        let last = *self.last.lock().expect("no panic while it is held");
+    pub(crate) async fn mark<S: Service>(&self, cx: &Cx) -> Mark {
         let at_ms = cx.host().monotonic_ms();
-        if let Some(Look {
-            at_ms: then_ms,
-            mark,
-        }) = last
-        {
-            let age = Duration::from_millis(at_ms.saturating_sub(then_ms));
-            let behind = mark.height.is_some_and(|height| height < min_height);
-            if age < self.max_age && !behind {
-                return mark;
-            }
+        let last = self.last();
+        if let Some(mark) = self.fresh(last, at_ms) {
+            return mark;
         }
         let known = last.map(|look| look.mark).unwrap_or_default();
-        let mark = look::<S>(cx, known).await.unwrap_or_else(|error| {
-            let message = format!("failed to read the tip, balances go without a height: {error}");
-            cx.host().log(LogLevel::WARN, &message);
-            Mark::default()
-        });
-        *self.last.lock().expect("no panic while it is held") = Some(Look { at_ms, mark });
+        let mark = match look::<S>(cx, known).await {
+            Ok((height, hash)) => {
+                if let Err(error) = &hash {
+                    let message = format!("failed to read the hash of the tip {height}: {error}");
+                    cx.host().log(LogLevel::WARN, &message);
+                }
+                Mark {
+                    height: Some(height),
+                    block_hash: hash.ok(),
+                }
+            }
+            Err(error) => {
+                let message =
+                    format!("failed to read the tip, balances go without a height: {error}");
+                cx.host().log(LogLevel::WARN, &message);
+                Mark::default()
+            }
+        };
+        self.remember(Some(Look { at_ms, mark }));
         mark
+    }
+
+    /// The tip with its hash, at `min_height` or above; what is read after it is to be judged by
+    /// [`is_still`](Self::is_still).
+    pub(crate) async fn sure<S: Service>(&self, cx: &Cx, min_height: u64) -> Result<Sure, Error> {
+        let at_ms = cx.host().monotonic_ms();
+        let last = self.last();
+        let remembered = self.fresh(last, at_ms).and_then(Sure::of);
+        if let Some(sure) = remembered.filter(|sure| sure.height >= min_height) {
+            return Ok(sure);
+        }
+        let known = last.map(|look| look.mark).unwrap_or_default();
+        let (height, hash) = look::<S>(cx, known).await.map_err(unsure)?;
+        if height < min_height {
+            let message = format!("the tip is {height}, not yet {min_height}");
+            return Err(Error::new(ErrorKind::Lagging, message));
+        }
+        let hash = hash.map_err(unsure)?;
+        let sure = Sure { height, hash };
+        let mark = sure.mark();
+        self.remember(Some(Look { at_ms, mark }));
+        Ok(sure)
+    }
+
+    /// Fails unless the tip is the same block as before: then no balance read in between is of
+    /// another.
+    pub(crate) async fn is_still<S: Service>(&self, cx: &Cx, before: Sure) -> Result<(), Error> {
+        let at_ms = cx.host().monotonic_ms();
+        let tip = ask::<S>(cx, get(cx, "/blocks/tip/hash")).await;
+        let hash = tip.and_then(|response| wire::block_hash(&response).and_then(bytes));
+        let hash = hash.map_err(unsure)?;
+        if hash == before.hash {
+            let mark = before.mark();
+            self.remember(Some(Look { at_ms, mark }));
+            return Ok(());
+        }
+        self.remember(None);
+        let message = "a block arrived while reading; ask again";
+        Err(Error::new(ErrorKind::Lagging, message))
+    }
+
+    /// What is remembered, unless it is too old.
+    fn fresh(&self, last: Option<Look>, now_ms: u64) -> Option<Mark> {
+        let look = last?;
+        let age = Duration::from_millis(now_ms.saturating_sub(look.at_ms));
+        (age < self.max_age).then_some(look.mark)
+    }
+
+    fn last(&self) -> Option<Look> {
+        *self.last.lock().expect("no panic while it is held")
+    }
+
+    fn remember(&self, look: Option<Look>) {
+        *self.last.lock().expect("no panic while it is held") = look;
+    }
+}
+
+impl Sure {
+    fn of(mark: Mark) -> Option<Self> {
+        Some(Self {
+            height: mark.height?,
+            hash: mark.block_hash?,
+        })
+    }
+
+    /// As a reading bears it.
+    pub(crate) fn mark(self) -> Mark {
+        Mark {
+            height: Some(self.height),
+            block_hash: Some(self.hash),
+        }
+    }
+}
+
+/// Without the tip no height is sure, and so no amount that was asked for with one.
+fn unsure(error: Error) -> Error {
+    Error {
+        message: format!("failed to read the tip, which a lowest height needs: {error}"),
+        ..error
+    }
+}
+
+/// The tip must leave the balance its time.
+fn get(cx: &Cx, path: &str) -> Request {
+    Request {
+        timeout: Some(WAIT_MAX.min(cx.deadline() / 4)),
+        ..Request::get(path)
     }
 }
 
@@ -70,28 +167,16 @@ impl Tip {
 ///
 /// A block replaced at the same height keeps the replaced one's hash until the next block. Who
 /// compares hashes then takes the reading for older than it is, never for newer.
-async fn look<S: Service>(cx: &Cx, known: Mark) -> Result<Mark, Error> {
-    let timeout = Some(WAIT_MAX.min(cx.deadline() / 4));
-    let get = |path: &str| Request {
-        timeout,
-        ..Request::get(path)
-    };
-    let height = wire::height(&ask::<S>(cx, get("/blocks/tip/height")).await?)?;
-    if known.height == Some(height) && known.block_hash.is_some() {
-        return Ok(known);
+async fn look<S: Service>(cx: &Cx, known: Mark) -> Result<(u64, Result<[u8; 32], Error>), Error> {
+    let height = wire::height(&ask::<S>(cx, get(cx, "/blocks/tip/height")).await?)?;
+    if let (Some(known), Some(hash)) = (known.height, known.block_hash)
+        && known == height
+    {
+        return Ok((height, Ok(hash)));
     }
-    let hash = match ask::<S>(cx, get(&format!("/block-height/{height}"))).await {
-        Ok(response) => wire::block_hash(&response).and_then(bytes),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &hash {
-        let message = format!("failed to read the hash of the tip {height}: {error}");
-        cx.host().log(LogLevel::WARN, &message);
-    }
-    Ok(Mark {
-        height: Some(height),
-        block_hash: hash.ok(),
-    })
+    let hash = ask::<S>(cx, get(cx, &format!("/block-height/{height}"))).await;
+    let hash = hash.and_then(|response| wire::block_hash(&response).and_then(bytes));
+    Ok((height, hash))
 }
 
 /// The bytes in the order in which they are printed.
