@@ -40,6 +40,7 @@ impl Provider for BscScan {
         Caps {
             native: true,
             tokens: true,
+            // No answer tells its block, so that no height can be promised.
             pinned: false,
             min_height: false,
             cells_per_call_max: ADDRESSES_MAX,
@@ -96,7 +97,8 @@ impl Provider for BscScan {
 }
 
 impl BscScan {
-    /// The explorer's amounts bear no height; one that is behind as a whole is still found.
+    /// The explorer's amounts bear no height; one that is behind as a whole is still found. It is
+    /// no promise: what counts blocks and what knows balances may be two servers.
     async fn check_height(&self, cx: &Cx, min_height: u64) -> Result<(), Error> {
         if min_height == 0 {
             return Ok(());

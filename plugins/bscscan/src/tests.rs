@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use scanhost_evm::bench::{Answer, Ask, Bench, Told};
-use scanhost_plugin_api::__private::abi::{Commitment, ErrorKind};
+use scanhost_plugin_api::__private::abi::{CAP_MIN_HEIGHT, CAP_PINNED, Commitment, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::provider::BscScan;
@@ -394,6 +394,18 @@ fn a_lowest_height_is_compared_with_the_newest_block() {
     assert_eq!(amounts(&bench.ask(&ask).unwrap()), [100]);
     ask.min_height = 101;
     no_amount(&bench, &ask, ErrorKind::LAGGING);
+}
+
+#[test]
+fn no_height_is_promised_and_none_is_read() {
+    let bench = over(explorer);
+    assert_eq!(bench.caps().can & (CAP_PINNED | CAP_MIN_HEIGHT), 0);
+    for asset in [BNB, T] {
+        let mut ask = Ask::all(&[ALICE, BOB], &[asset]);
+        ask.at_height = 100;
+        no_amount(&bench, &ask, ErrorKind::UNSUPPORTED);
+    }
+    assert!(actions(&bench).is_empty());
 }
 
 #[test]
