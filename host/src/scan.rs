@@ -10,6 +10,7 @@ mod commit;
 pub mod engine;
 pub mod identity;
 pub mod list;
+mod pin;
 pub mod plan;
 pub mod queue;
 mod reasons;

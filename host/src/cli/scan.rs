@@ -208,6 +208,7 @@ impl Scan<'_> {
             pool: &self.pool,
             assets: self.assets.clone(),
             commitment,
+            at: self.chain.scan.at,
             ledger: self.ledger,
             patience: self.patience,
             clock: self.context.clock.clone(),

@@ -40,6 +40,8 @@ pub enum Skip {
     CannotRead,
     /// It stands behind the chain; others are asked meanwhile.
     Behind,
+    /// A pinned pass waits for the answer that decides its height.
+    HeightPending,
     /// A provider before it took the work.
     NotNeeded,
     /// Its gate let nothing through.
@@ -140,6 +142,7 @@ impl std::fmt::Display for Skip {
             Self::AskedAlready => "it was asked for these cells in this round",
             Self::CannotRead => "it does not read these assets here",
             Self::Behind => "it stands behind the chain",
+            Self::HeightPending => "the pass waits for the answer that decides its height",
             Self::NotNeeded => "a provider before it took the work",
         };
         f.write_str(text)
@@ -156,6 +159,7 @@ impl Skip {
             Self::AskedAlready => "asked_already",
             Self::CannotRead => "cannot_read",
             Self::Behind => "behind",
+            Self::HeightPending => "height_pending",
             Self::NotNeeded => "not_needed",
         }
     }

@@ -3,7 +3,7 @@
 //! A setting whose absence is dangerous (isolation that is asked for and not given, a token that
 //! is not fetched) stops its command; the others are told by `scanhost config check`.
 
-use crate::config::{Config, Finding, Isolation, ScanAt};
+use crate::config::{Config, Finding, Isolation};
 
 /// Settings without which the operator would be misled; nothing is started with them.
 #[must_use]
@@ -57,9 +57,6 @@ pub fn without_effect(config: &Config) -> Vec<Finding> {
         }
         if chain.scan.every.is_some() {
             tell(at("scan.every"), "`every`");
-        }
-        if chain.scan.at == ScanAt::Pinned {
-            tell(at("scan.at"), "`at = \"pinned\"`");
         }
         if chain.scan.sample.is_some() {
             tell(at("scan.sample"), "`sample`");

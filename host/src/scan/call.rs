@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use super::pin::Heights;
 use super::queue::{Items, request_for};
 use super::reconcile::{CellOutcome, Settled, reconcile};
 use crate::gate::{Permit, Verdict};
@@ -11,12 +12,14 @@ use crate::plugin::backend::{BalancesRequest, Cost};
 use crate::pool::Member;
 
 /// What the calls of one pass share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Question {
     /// The assets that items name by index.
-    pub assets: Vec<Asset>,
+    pub assets: Arc<[Asset]>,
     /// How settled.
     pub commitment: Commitment,
+    /// At which height.
+    pub heights: Heights,
 }
 
 /// What became of the cells of one chunk; every one is in one of the two.
@@ -137,7 +140,8 @@ async fn ask(
     question: &Question,
     items: Items,
 ) -> Result<Vec<Settled>, (Items, CallError)> {
-    let request = request_for(&items, &question.assets, question.commitment);
+    let mut request = request_for(&items, &question.assets, question.commitment);
+    question.heights.put_into(&mut request);
     let budget = member.budget(requests_of(&member.caps().cost, &request));
     let report = member.backend.balances(request, budget).await;
     for _ in 0..report.http_attempts {

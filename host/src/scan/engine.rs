@@ -22,14 +22,16 @@ use tokio_util::sync::CancellationToken;
 use self::dispatch::{Done, Look, Standings};
 use super::ScanError;
 use super::call::Question;
+use super::pin::{Heights, Pin};
 use super::plan::Plan;
 use super::queue::{Asked, Item, Queue};
 pub use super::rounds::Patience;
 use super::rounds::{RoundEnd, Rounds};
 use crate::clock::SharedClock;
+use crate::config::ScanAt;
 use crate::ledger::{Ledger, Pass};
 use crate::model::{Asset, ChainName, Class, Commitment, Reason};
-use crate::pool::Pool;
+use crate::pool::{Member, Pool};
 
 /// Cells that failed in this round beyond which no new ones are planned.
 const ASIDE_MAX: usize = 100_000;
@@ -77,6 +79,8 @@ pub struct Engine<'a> {
     pub assets: Vec<Asset>,
     /// How settled amounts must be.
     pub commitment: Commitment,
+    /// Whether all of them are read at one height.
+    pub at: ScanAt,
     /// Where everything goes.
     pub ledger: &'a Ledger,
     /// When to give up.
@@ -94,6 +98,7 @@ struct Run<'e, 'a> {
     engine: &'e Engine<'a>,
     pass: &'e Pass,
     question: Arc<Question>,
+    pin: Pin,
     plan: Plan<'e>,
     queue: Queue,
     /// Cells that every provider failed on in this round.
@@ -121,17 +126,22 @@ impl<'a> Engine<'a> {
     /// The ledger could not be written or the list not be read; what was committed stays.
     pub async fn run(&self, pass: &Pass, plan: Plan<'_>) -> Result<Outcome, ScanError> {
         let members = &self.pool.members;
+        let pin = Pin::new(self.at, self.pool, height_of(pass));
+        let reads =
+            |member: &Member, native| member.can_read(native) && pin.allows(member.caps(), native);
         let mixed = members
             .iter()
-            .any(|member| member.can_read(true) != member.can_read(false));
+            .any(|member| reads(member, true) != reads(member, false));
         let cooldown = self.pool.cooldown_longest;
         let mut run = Run {
             engine: self,
             pass,
             question: Arc::new(Question {
-                assets: self.assets.clone(),
+                assets: self.assets.as_slice().into(),
                 commitment: self.commitment,
+                heights: Heights::default(),
             }),
+            pin,
             plan,
             queue: Queue::new(&self.assets, mixed),
             aside: Vec::new(),
@@ -247,6 +257,13 @@ impl Run<'_, '_> {
             message: format!("no provider answered for {} s", quiet.as_secs()),
         }
     }
+}
+
+/// The one height of what an interrupted pass has read.
+fn height_of(pass: &Pass) -> Option<u64> {
+    let counters = &pass.counters;
+    let one = counters.height_min == counters.height_max;
+    counters.height_min.filter(|_| pass.resumed && one)
 }
 
 /// Ends when any of the gates changed since it was looked at.

@@ -13,7 +13,7 @@ use super::list::{AddressList, ListReader};
 use super::plan::Plan;
 use super::report::{Report, Row};
 use crate::clock::{SharedClock, VirtualClock};
-use crate::config::Strategy;
+use crate::config::{ScanAt, Strategy};
 use crate::gate::{BreakerConfig, CircuitState, Gate, GateConfig, GateKey, ProviderType};
 use crate::ledger::{Ledger, Pass, PassKind, PassSpec};
 use crate::model::{Asset, ChainName, Class, Commitment};
@@ -23,6 +23,7 @@ use crate::pool::decision::Decisions;
 use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
 
+mod pinned;
 mod sharing;
 
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -137,6 +138,7 @@ struct Bench {
     providers: Vec<Arc<Scripted>>,
     assets: Vec<Asset>,
     patience: Patience,
+    at: ScanAt,
 }
 
 impl Bench {
@@ -176,6 +178,7 @@ impl Bench {
                 budget: Duration::from_secs(600),
                 max_pool_failures: 5,
             },
+            at: ScanAt::Newest,
         }
     }
 
@@ -260,13 +263,22 @@ impl Bench {
 
     /// From now on it reads no tokens.
     fn only_natives(&mut self, provider: usize) {
+        let caps = Caps {
+            tokens: false,
+            ..self.providers[provider].caps
+        };
+        self.rewrite(provider, caps, |request, _| Ok(honest(request)));
+    }
+
+    /// From now on it can this and answers so.
+    fn rewrite<S>(&mut self, provider: usize, caps: Caps, script: S)
+    where
+        S: Fn(&BalancesRequest, Duration) -> Result<Vec<Answer>, CallError> + Send + Sync + 'static,
+    {
         let old = &self.providers[provider];
-        let natives = Scripted {
-            caps: Caps {
-                tokens: false,
-                ..old.caps
-            },
-            script: Box::new(|request, _| Ok(honest(request))),
+        let scripted = Scripted {
+            caps,
+            script: Box::new(script),
             start: old.start,
             calls: AtomicUsize::new(0),
             call_times: Mutex::default(),
@@ -275,7 +287,7 @@ impl Bench {
             identities: Mutex::default(),
         };
         let gate = self.pool.members[provider].gate.clone();
-        self.replace(provider, Arc::new(natives), gate);
+        self.replace(provider, Arc::new(scripted), gate);
     }
 
     fn replace(&mut self, provider: usize, scripted: Arc<Scripted>, gate: Gate) {
@@ -315,6 +327,7 @@ impl Bench {
             pool: &self.pool,
             assets: self.assets.clone(),
             commitment: Commitment::Latest,
+            at: self.at,
             ledger: &self.ledger,
             patience: self.patience,
             clock: self.clock.clone(),

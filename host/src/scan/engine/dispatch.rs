@@ -11,7 +11,7 @@ use crate::gate::{Answer, Call, Permit, Verdict, Why};
 use crate::ledger::LedgerError;
 use crate::pool::Member;
 use crate::pool::decision::{Decision, Purpose, Skip, Skipped};
-use crate::scan::call::{self, Called};
+use crate::scan::call::{self, Called, Question};
 use crate::scan::commit::Commit;
 use crate::scan::identity::ask_identity;
 use crate::scan::queue::{Asked, ChunkLimits, Item, Items, Lane, LaneKind};
@@ -24,9 +24,10 @@ const UNSUPPORTED_FOR: Duration = Duration::from_secs(600);
 
 /// A task that ended.
 pub(super) enum Done {
-    /// A chunk, and whether it was committed.
+    /// A chunk, the one height that it was asked at, and whether it was committed.
     Chunk {
         member: usize,
+        at: Option<u64>,
         called: Result<Called, LedgerError>,
     },
     /// A question that a provider must answer before it gets work.
@@ -98,6 +99,10 @@ impl Run<'_, '_> {
                 continue;
             }
             loop {
+                if self.pin.is_undecided() && !self.tasks.is_empty() {
+                    self.look.skip(index, Skip::HeightPending, None);
+                    break;
+                }
                 let lanes = match self.lanes_for(index, &holding) {
                     Ok(lanes) => lanes,
                     Err(skip) => {
@@ -164,11 +169,16 @@ impl Run<'_, '_> {
 
     /// Whether it can read what lies in such a lane.
     fn reads(&self, index: usize, kind: LaneKind) -> bool {
-        let member = &self.engine.pool.members[index];
         match kind {
-            LaneKind::Any | LaneKind::Native => member.can_read(true),
-            LaneKind::Token => member.can_read(false),
+            LaneKind::Any | LaneKind::Native => self.can_read(index, true),
+            LaneKind::Token => self.can_read(index, false),
         }
+    }
+
+    /// Whether it reads such assets, at the height of the pass if that has one.
+    pub(super) fn can_read(&self, index: usize, native: bool) -> bool {
+        let member = &self.engine.pool.members[index];
+        member.can_read(native) && self.pin.allows(member.caps(), native)
     }
 
     /// Whether, as far as is known, it does what it says it can.
@@ -260,10 +270,9 @@ impl Run<'_, '_> {
         if let Some(lane) = self.queue.lanes().find(waiting) {
             return Some(Oldest::Waiting(lane));
         }
-        let member = &self.engine.pool.members[index];
         let reads = |item: &Item| {
             let asset = &self.engine.assets[usize::from(item.asset)];
-            member.can_read(asset.is_native())
+            self.can_read(index, asset.is_native())
         };
         self.aside.iter().position(reads).map(Oldest::Aside)
     }
@@ -294,7 +303,8 @@ impl Run<'_, '_> {
         self.tell(Some(index), purpose, usize::from(cell.is_some()));
         let who = permit.asks_identity();
         let expected = self.engine.pool.identity.clone();
-        let (member, question, commit) = (member.clone(), self.question.clone(), self.commit());
+        let question = self.question_for(member);
+        let (member, commit) = (member.clone(), self.commit());
         self.tasks.spawn(async move {
             if who {
                 let verdict = ask_identity(&member, &permit, expected.as_deref()).await;
@@ -333,15 +343,28 @@ impl Run<'_, '_> {
         self.members[index].under_way += 1;
         self.rounds.sent();
         self.tell(Some(index), Purpose::Work, items.len());
-        let (member, question, commit) = (member.clone(), self.question.clone(), self.commit());
+        let question = self.question_for(member);
+        let (member, commit) = (member.clone(), self.commit());
         self.tasks.spawn(async move {
             let called = call::call(&member, permit, &question, items).await;
             let written = commit.chunk(&member, &question, &called.settled).await;
             Done::Chunk {
                 member: index,
+                at: question.heights.at,
                 called: written.map(|()| called),
             }
         });
+    }
+
+    fn question_for(&self, member: &Member) -> Arc<Question> {
+        let heights = self.pin.heights(member.caps());
+        if heights == self.question.heights {
+            return self.question.clone();
+        }
+        Arc::new(Question {
+            heights,
+            ..Question::clone(&self.question)
+        })
     }
 
     fn commit(&self) -> Commit {

@@ -25,9 +25,11 @@ impl Run<'_, '_> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let (member, called) = match done {
-            Done::Chunk { member, called } => {
+            Done::Chunk { member, at, called } => {
                 self.members[member].under_way -= 1;
-                (member, called?)
+                let mut called = called?;
+                self.look_at_heights(member, at, &mut called);
+                (member, called)
             }
             Done::Question {
                 member,
@@ -74,6 +76,36 @@ impl Run<'_, '_> {
                 "provider `{name}` left out {missing} cells; they are asked again"
             );
         }
+    }
+
+    /// Where the pass is pinned: the first answer decides its height, and cells that are not there
+    /// any more at that height are asked again at another one.
+    fn look_at_heights(&mut self, member: usize, at: Option<u64>, called: &mut Called) {
+        let known = called
+            .settled
+            .iter()
+            .find_map(|(_, _, outcome)| match outcome {
+                CellOutcome::Known(known) => Some(known.height),
+                CellOutcome::Unknown(_) | CellOutcome::Invalid(_) => None,
+            });
+        if let Some(height) = known {
+            self.pin.decide(height);
+        }
+        let gone = |(_, _, outcome): &Settled| matches!(outcome, CellOutcome::Unknown(error) if error.class == Class::Unsupported);
+        let Some(at) = at.filter(|_| called.settled.iter().any(gone)) else {
+            return;
+        };
+        if self.pin.is_gone(at) {
+            let (chain, name) = (self.engine.chain, &self.engine.pool.members[member].name);
+            tracing::warn!(
+                %chain, provider = %name, height = at,
+                "{chain}: `{name}` has no state of height {at} any more; the pass goes on at a newer one"
+            );
+        }
+        let again = called.settled.extract_if(.., |settled| gone(settled));
+        called
+            .again
+            .extend(again.map(|(item, asked, _)| (item, asked)));
     }
 
     /// What a chunk that was answered by one word alone says of the provider.
@@ -126,8 +158,8 @@ impl Run<'_, '_> {
     /// out where no answer would change.
     fn put_back(&mut self, item: Item, asked: Asked) {
         let native = self.engine.assets[usize::from(item.asset)].is_native();
-        let mut members = self.engine.pool.members.iter().enumerate();
-        if members.any(|(index, m)| !asked.contains(index) && m.can_read(native)) {
+        let mut members = 0..self.engine.pool.members.len();
+        if members.any(|index| !asked.contains(index) && self.can_read(index, native)) {
             self.queue.push(item, asked);
         } else if !item.errors.is_empty() && item.errors.iter().all(|it| is_for_good(it.class)) {
             self.engine.progress.settled.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,111 @@
+//! Which height a pass reads at: each provider's newest, or one for the whole pass.
+//!
+//! A pinned pass takes its height from its first answer. From then on a provider that can read at
+//! one height (`Caps::pinned`) reads at that one, and one that only knows which height it is at
+//! (`Caps::min_height`) may read at that one or a newer. A provider that can do neither gets no
+//! work that another one could do. A node forgets old states: when the height of the pass is gone,
+//! the pass takes a newer one, and its lowest and highest height say so.
+
+use crate::config::ScanAt;
+use crate::plugin::Caps;
+use crate::plugin::backend::BalancesRequest;
+use crate::pool::Pool;
+
+/// The height of one pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pin {
+    /// Whether native coins, and tokens, are read at one height: where some provider of the pool
+    /// can do it.
+    kinds: [bool; 2],
+    height: Option<u64>,
+}
+
+/// What a call is told of heights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heights {
+    /// The one to read at.
+    pub at: Option<u64>,
+    /// The lowest that counts; 0 is any.
+    pub min: u64,
+}
+
+impl Pin {
+    /// The pin of a pass over `pool`; `height` is that of an interrupted pass that goes on.
+    pub(super) fn new(at: ScanAt, pool: &Pool, height: Option<u64>) -> Self {
+        let some_can = |native| {
+            let mut members = pool.members.iter();
+            members.any(|member| member.can_read(native) && can_pin(member.caps()))
+        };
+        let kinds = match at {
+            ScanAt::Newest => return Self::default(),
+            ScanAt::Pinned => [some_can(true), some_can(false)],
+        };
+        if kinds == [false, false] {
+            let chain = &pool.chain;
+            tracing::warn!(
+                %chain,
+                "{chain}: no provider of the pool can read at one height; each reads its newest"
+            );
+        }
+        Self { kinds, height }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.kinds != [false, false]
+    }
+
+    /// Whether the next answer decides the height, so that one call at a time is sent.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.is_wanted() && self.height.is_none()
+    }
+
+    /// Whether a provider with these caps may read this kind.
+    pub(super) fn allows(&self, caps: Caps, native: bool) -> bool {
+        !self.kinds[usize::from(!native)] || can_pin(caps)
+    }
+
+    /// What a call to a provider with these caps is told.
+    pub(super) fn heights(&self, caps: Caps) -> Heights {
+        match self.height.filter(|_| self.is_wanted()) {
+            Some(height) if caps.pinned => Heights {
+                at: Some(height),
+                min: 0,
+            },
+            Some(height) if caps.min_height => Heights {
+                at: None,
+                min: height,
+            },
+            Some(_) | None => Heights::default(),
+        }
+    }
+
+    /// The first answer is of this height; `None`: it does not say, and the pass is not pinned.
+    pub(super) fn decide(&mut self, height: Option<u64>) {
+        if self.is_undecided() {
+            self.height = height;
+            if height.is_none() {
+                self.kinds = [false, false];
+            }
+        }
+    }
+
+    /// A provider has no state at `height` any more; `false` where the pass has another by now.
+    pub(super) fn is_gone(&mut self, height: u64) -> bool {
+        let is_current = self.height == Some(height);
+        if is_current {
+            self.height = None;
+        }
+        is_current
+    }
+}
+
+impl Heights {
+    pub(super) fn put_into(self, request: &mut BalancesRequest) {
+        request.at_height = self.at;
+        request.min_height = self.min;
+    }
+}
+
+fn can_pin(caps: Caps) -> bool {
+    caps.pinned || caps.min_height
+}
