@@ -38,7 +38,7 @@ pub struct Pool {
     /// How the work is shared.
     pub strategy: Strategy,
     /// Who got which call, and why others did not.
-    pub decisions: Decisions,
+    pub decisions: Arc<Decisions>,
 }
 
 /// One provider of a pool.
@@ -167,6 +167,7 @@ impl Member {
             Why::HeldWrongChain => Class::WrongChain,
             Why::HeldUnauthorized => Class::Unauthorized,
             Why::HeldQuota => Class::Quota,
+            Why::HeldMismatch => Class::Malformed,
             Why::Quarantined => Class::PluginFault,
             Why::RetryAfter => Class::RateLimited,
             Why::CircuitOpen | Why::HalfOpenBusy | Why::ForcedOpen | Why::IdentityPending => {

@@ -17,6 +17,7 @@ mod reasons;
 pub mod reconcile;
 pub mod report;
 mod rounds;
+mod sample;
 #[cfg(test)]
 mod tests;
 

@@ -209,6 +209,8 @@ impl Scan<'_> {
             assets: self.assets.clone(),
             commitment,
             at: self.chain.scan.at,
+            sample: self.chain.scan.sample,
+            on_mismatch: self.chain.scan.on_mismatch,
             ledger: self.ledger,
             patience: self.patience,
             clock: self.context.clock.clone(),

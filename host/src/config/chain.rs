@@ -85,6 +85,16 @@ words! {
     }
 }
 
+words! {
+    /// What comes of two providers that insist on different amounts of a sampled cell.
+    OnMismatch {
+        /// An event.
+        Event = "event",
+        /// The one that a third provider contradicts is held as well.
+        Hold = "hold",
+    }
+}
+
 impl Leaf for Commitment {
     fn read(item: &Item<'_>) -> Option<Self> {
         let words = [Self::Latest, Self::Confirmed, Self::Finalized];
@@ -112,6 +122,8 @@ pub struct Scan {
     pub at: ScanAt,
     /// Share of cells, in percent, that is read again from a second provider; off by default.
     pub sample: Option<f64>,
+    /// Default event.
+    pub on_mismatch: OnMismatch,
 }
 
 /// One of `[[chains.NAME.addresses]]`.
@@ -292,6 +304,7 @@ fn scan(mut table: Table<'_>) -> Option<Scan> {
     let max_pool_failures = table.required("max_pool_failures");
     let at = table.required("at");
     let sample = table.optional::<Percent>("sample").map(|share| share.0);
+    let on_mismatch = table.required("on_mismatch");
     if every == Some(Duration::ZERO) {
         table.wrong(
             "every",
@@ -308,6 +321,7 @@ fn scan(mut table: Table<'_>) -> Option<Scan> {
         max_pool_failures: max_pool_failures?,
         at: at?,
         sample: sample.filter(|share| *share > 0.0),
+        on_mismatch: on_mismatch?,
     })
 }
 

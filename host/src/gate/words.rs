@@ -90,6 +90,8 @@ words! {
         Unauthorized = "unauthorized",
         /// The day's allowance is spent.
         Quota = "quota",
+        /// It tells other amounts than two others.
+        Mismatch = "mismatch",
     }
 }
 
@@ -106,6 +108,8 @@ words! {
         HeldUnauthorized = "held_unauthorized",
         /// Held: allowance spent.
         HeldQuota = "held_quota",
+        /// Held: other amounts than two others tell.
+        HeldMismatch = "held_mismatch",
         /// An operator shut it.
         ForcedOpen = "forced_open",
         /// Its plugin is in quarantine.
@@ -156,6 +160,8 @@ words! {
         Unauthorized = "unauthorized",
         /// The allowance is spent.
         Quota = "quota",
+        /// Two others tell other amounts.
+        Mismatch = "mismatch",
         /// The time of a hold is over.
         HoldOver = "hold_over",
         /// An operator forced a state.
@@ -179,6 +185,7 @@ impl HoldReason {
             Self::WrongChain => Why::HeldWrongChain,
             Self::Unauthorized => Why::HeldUnauthorized,
             Self::Quota => Why::HeldQuota,
+            Self::Mismatch => Why::HeldMismatch,
         }
     }
 
@@ -187,6 +194,7 @@ impl HoldReason {
             Self::WrongChain => Cause::WrongChain,
             Self::Unauthorized => Cause::Unauthorized,
             Self::Quota => Cause::Quota,
+            Self::Mismatch => Cause::Mismatch,
         }
     }
 }
@@ -221,6 +229,7 @@ impl fmt::Display for Why {
             Self::HeldWrongChain => "held: it serves another network than the one configured",
             Self::HeldUnauthorized => "held: it refused the key or the plan",
             Self::HeldQuota => "held: its allowance is spent",
+            Self::HeldMismatch => "held: two others tell other amounts than it",
             Self::ForcedOpen => "an operator shut it",
             Self::Quarantined => "its plugin is in quarantine after repeated faults",
             Self::RetryAfter => "it asked for a pause",

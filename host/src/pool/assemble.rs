@@ -202,7 +202,7 @@ impl<'a> Assembler<'a> {
             identity: chain.identity.clone(),
             cooldown_longest: std::time::Duration::ZERO,
             strategy: chain.strategy,
-            decisions: Decisions::default(),
+            decisions: Arc::new(Decisions::default()),
         };
         let providers = self
             .config

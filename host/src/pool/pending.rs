@@ -58,9 +58,6 @@ pub fn without_effect(config: &Config) -> Vec<Finding> {
         if chain.scan.every.is_some() {
             tell(at("scan.every"), "`every`");
         }
-        if chain.scan.sample.is_some() {
-            tell(at("scan.sample"), "`sample`");
-        }
     }
     let limited = |provider: &&crate::config::Provider| {
         provider

@@ -27,8 +27,9 @@ use super::plan::Plan;
 use super::queue::{Asked, Item, Queue};
 pub use super::rounds::Patience;
 use super::rounds::{RoundEnd, Rounds};
+use super::sample::{self, Sampler};
 use crate::clock::SharedClock;
-use crate::config::ScanAt;
+use crate::config::{OnMismatch, ScanAt};
 use crate::ledger::{Ledger, Pass};
 use crate::model::{Asset, ChainName, Class, Commitment, Reason};
 use crate::pool::{Member, Pool};
@@ -43,6 +44,10 @@ pub struct Progress {
     pub settled: AtomicU64,
     /// Of them, known.
     pub known: AtomicU64,
+    /// Cells that a second provider told as well.
+    pub sampled: AtomicU64,
+    /// Of them, those that it told otherwise.
+    pub mismatches: AtomicU64,
 }
 
 /// How a pass came to its end.
@@ -81,6 +86,10 @@ pub struct Engine<'a> {
     pub commitment: Commitment,
     /// Whether all of them are read at one height.
     pub at: ScanAt,
+    /// Which share of them is read again, in percent; `None` is none.
+    pub sample: Option<f64>,
+    /// What comes of two providers that insist on different amounts.
+    pub on_mismatch: OnMismatch,
     /// Where everything goes.
     pub ledger: &'a Ledger,
     /// When to give up.
@@ -105,6 +114,7 @@ struct Run<'e, 'a> {
     aside: Vec<Item>,
     /// Cells that every provider refused for good; asking again would change nothing.
     refused: Vec<Item>,
+    sampler: Option<Sampler>,
     tasks: JoinSet<Done>,
     members: Standings,
     rounds: Rounds,
@@ -133,14 +143,25 @@ impl<'a> Engine<'a> {
             .iter()
             .any(|member| reads(member, true) != reads(member, false));
         let cooldown = self.pool.cooldown_longest;
+        let question = Arc::new(Question {
+            assets: self.assets.as_slice().into(),
+            commitment: self.commitment,
+            heights: Heights::default(),
+        });
         let mut run = Run {
             engine: self,
             pass,
-            question: Arc::new(Question {
-                assets: self.assets.as_slice().into(),
-                commitment: self.commitment,
-                heights: Heights::default(),
+            sampler: Sampler::new(sample::Settings {
+                share_percent: self.sample.unwrap_or_default(),
+                on_mismatch: self.on_mismatch,
+                pool: self.pool,
+                question: question.clone(),
+                ledger: self.ledger,
+                clock: &self.clock,
+                pass: &pass.id,
+                progress: &self.progress,
             }),
+            question,
             pin,
             plan,
             queue: Queue::new(&self.assets, mixed),
@@ -184,7 +205,7 @@ impl Run<'_, '_> {
             let mut wake = self.rest.into_iter().chain(self.look.wake).min();
             if self.tasks.is_empty() {
                 if self.queue.is_empty() && self.aside.is_empty() {
-                    return Ok(Ending::Complete);
+                    return self.finish_samples(&cancel).await;
                 }
                 if self.rest.is_none() {
                     match self.end_round() {
@@ -204,6 +225,21 @@ impl Run<'_, '_> {
             }
             if self.rounds.is_over(self.engine.clock.now()) {
                 return Ok(self.gave_up());
+            }
+        }
+    }
+
+    /// Everything is settled; what is compared is waited for, unless somebody stops the pass.
+    async fn finish_samples(&mut self, cancel: &CancellationToken) -> Result<Ending, ScanError> {
+        let Some(sampler) = &mut self.sampler else {
+            return Ok(Ending::Complete);
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(Ending::Cancelled),
+            done = sampler.finish() => {
+                done?;
+                Ok(Ending::Complete)
             }
         }
     }

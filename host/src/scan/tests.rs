@@ -13,7 +13,7 @@ use super::list::{AddressList, ListReader};
 use super::plan::Plan;
 use super::report::{Report, Row};
 use crate::clock::{SharedClock, VirtualClock};
-use crate::config::{ScanAt, Strategy};
+use crate::config::{OnMismatch, ScanAt, Strategy};
 use crate::gate::{BreakerConfig, CircuitState, Gate, GateConfig, GateKey, ProviderType};
 use crate::ledger::{Ledger, Pass, PassKind, PassSpec};
 use crate::model::{Asset, ChainName, Class, Commitment};
@@ -24,6 +24,7 @@ use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
 
 mod pinned;
+mod sampled;
 mod sharing;
 
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -139,6 +140,8 @@ struct Bench {
     assets: Vec<Asset>,
     patience: Patience,
     at: ScanAt,
+    sample: Option<f64>,
+    on_mismatch: OnMismatch,
 }
 
 impl Bench {
@@ -169,7 +172,7 @@ impl Bench {
                 identity: None,
                 cooldown_longest: COOLDOWN,
                 strategy: Strategy::Failover,
-                decisions: Decisions::default(),
+                decisions: Arc::new(Decisions::default()),
             },
             chain,
             providers: Vec::new(),
@@ -179,6 +182,8 @@ impl Bench {
                 max_pool_failures: 5,
             },
             at: ScanAt::Newest,
+            sample: None,
+            on_mismatch: OnMismatch::Event,
         }
     }
 
@@ -328,6 +333,8 @@ impl Bench {
             assets: self.assets.clone(),
             commitment: Commitment::Latest,
             at: self.at,
+            sample: self.sample,
+            on_mismatch: self.on_mismatch,
             ledger: &self.ledger,
             patience: self.patience,
             clock: self.clock.clone(),
@@ -336,6 +343,13 @@ impl Bench {
         };
         let plan = Plan::new(list, &self.assets, &self.chain, pass, &self.ledger).unwrap();
         engine.run(pass, plan).await.unwrap()
+    }
+
+    /// Scans `addresses` addresses; the outcome and the pass.
+    async fn scan_only(&self, addresses: usize) -> (PassOutcome, Pass) {
+        let list = self.list(addresses).await;
+        let pass = self.begin((addresses * self.assets.len()) as u64).await;
+        (self.run(&list, &pass).await, pass)
     }
 
     /// Scans `addresses` addresses; the outcome and every row.

@@ -105,7 +105,7 @@ impl Machine {
 /// How long a provider is held where nobody said: an allowance is renewed at midnight UTC.
 fn usual(reason: HoldReason, unix_ms: i64) -> Duration {
     match reason {
-        HoldReason::WrongChain | HoldReason::Unauthorized => NEW_LOOK,
+        HoldReason::WrongChain | HoldReason::Unauthorized | HoldReason::Mismatch => NEW_LOOK,
         HoldReason::Quota => {
             let left_ms = DAY_MS - unix_ms.rem_euclid(DAY_MS);
             Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
@@ -116,7 +116,7 @@ fn usual(reason: HoldReason, unix_ms: i64) -> Duration {
 /// No hold outlives this, whoever asked for it and whatever the wall clock says on load.
 pub(super) fn longest(reason: HoldReason) -> Duration {
     match reason {
-        HoldReason::WrongChain | HoldReason::Unauthorized => NEW_LOOK,
+        HoldReason::WrongChain | HoldReason::Unauthorized | HoldReason::Mismatch => NEW_LOOK,
         HoldReason::Quota => Duration::from_secs(24 * 60 * 60),
     }
 }

@@ -45,7 +45,7 @@ impl Run<'_, '_> {
                 (member, called?)
             }
         };
-        self.settle_all(member, called);
+        self.settle_all(member, called)?;
         if self.refused.len() >= HOLES_PER_COMMIT {
             let refused = std::mem::take(&mut self.refused);
             self.close_cells(&refused).await?;
@@ -53,7 +53,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn settle_all(&mut self, member: usize, called: Called) {
+    fn settle_all(&mut self, member: usize, called: Called) -> Result<(), ScanError> {
         let Called { settled, again } = called;
         self.learn_of(member, &settled);
         let name = self.engine.pool.members[member].name.clone();
@@ -63,7 +63,7 @@ impl Run<'_, '_> {
                 &outcome,
                 CellOutcome::Unknown(error) if error.class == Class::Missing
             ));
-            self.settle(member, &name, item, asked, outcome);
+            self.settle(member, &name, item, asked, outcome)?;
         }
         for (item, asked) in again {
             self.put_back(item, asked);
@@ -76,6 +76,7 @@ impl Run<'_, '_> {
                 "provider `{name}` left out {missing} cells; they are asked again"
             );
         }
+        Ok(())
     }
 
     /// Where the pass is pinned: the first answer decides its height, and cells that are not there
@@ -132,19 +133,22 @@ impl Run<'_, '_> {
         mut item: Item,
         asked: Asked,
         outcome: CellOutcome,
-    ) {
+    ) -> Result<(), ScanError> {
         let progress = &self.engine.progress;
         let error = match outcome {
-            CellOutcome::Known(_) => {
+            CellOutcome::Known(known) => {
+                if let Some(sampler) = &mut self.sampler {
+                    sampler.see(member, &item, known.amount)?;
+                }
                 self.rounds.answered(self.engine.clock.now());
                 progress.settled.fetch_add(1, Ordering::Relaxed);
                 progress.known.fetch_add(1, Ordering::Relaxed);
-                return;
+                return Ok(());
             }
             CellOutcome::Invalid(_) => {
                 self.rounds.answered(self.engine.clock.now());
                 progress.settled.fetch_add(1, Ordering::Relaxed);
-                return;
+                return Ok(());
             }
             CellOutcome::Unknown(error) => error,
         };
@@ -152,6 +156,7 @@ impl Run<'_, '_> {
         item.errors
             .push(self.engine.pool.members[member].note_failure(&error));
         self.put_back(item, asked.with(member));
+        Ok(())
     }
 
     /// Where a cell goes that is not known: to the next provider, aside until the next round, or
