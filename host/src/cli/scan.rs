@@ -95,6 +95,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
             ledger: &ledger,
             context,
             cancel: cancel.clone(),
+            progress: Arc::new(Progress::default()),
         });
     }
     let bar = progress_bar(&scans);
@@ -150,6 +151,7 @@ struct Scan<'a> {
     ledger: &'a Ledger,
     context: &'a Context,
     cancel: CancellationToken,
+    progress: Arc<Progress>,
 }
 
 struct Finished {
@@ -196,7 +198,7 @@ impl Scan<'_> {
         if pass.resumed {
             say(&format!("{name}: continuing the scan that was interrupted"));
         }
-        let progress = Arc::new(Progress::default());
+        let progress = &self.progress;
         let done_before = pass.counters.known;
         progress.settled.store(done_before, Ordering::Relaxed);
         let commitment = self
@@ -218,7 +220,7 @@ impl Scan<'_> {
             progress: progress.clone(),
         };
         let recorder = Recorder::new(&self.pool, self.ledger, &self.context.clock);
-        let watch = watch(name.as_str(), &self.pool, &progress, bar);
+        let watch = watch(name.as_str(), &self.pool, progress, bar);
         let plan = Plan::new(&self.list, &self.assets, name, &pass, self.ledger)?;
         let outcome = tokio::select! {
             outcome = engine.run(&pass, plan) => outcome,
@@ -319,8 +321,15 @@ async fn print(
         (0, 0) => String::new(),
         (invalid, doubled) => format!("; {invalid} invalid lines, {doubled} doubled addresses"),
     };
+    let worth = match &finished.pass {
+        Some(pass) => worth(scan, pass).await.unwrap_or_else(|error| {
+            tracing::warn!("the store cannot be read: {error}");
+            String::new()
+        }),
+        None => String::new(),
+    };
     say(&format!(
-        "{name}: {valid} addresses, {cells} cells: {} known, {unknown} unknown{left_out}",
+        "{name}: {valid} addresses, {cells} cells: {} known, {unknown} unknown{left_out}{worth}",
         cells - unknown
     ));
     Ok(if unknown > 0 {
@@ -328,6 +337,33 @@ async fn print(
     } else {
         Exit::Done
     })
+}
+
+/// What the pass's amounts are worth: their heights, who told them, what a second reading said.
+async fn worth(scan: &Scan<'_>, pass: &PassId) -> Result<String, CliError> {
+    let mut told = String::new();
+    let counters = scan.ledger.pass(pass).await?.map(|row| row.counters);
+    let heights = counters.and_then(|it| it.height_min.zip(it.height_max));
+    match heights {
+        Some((min, max)) if min == max => told.push_str(&format!("; height {min}")),
+        Some((min, max)) => told.push_str(&format!("; heights {min} to {max}")),
+        None => {}
+    }
+    let chain = &scan.chain.name;
+    let providers = scan.ledger.providers_of_pass(pass, chain).await?;
+    let providers = providers
+        .iter()
+        .map(|(name, cells)| format!("{name} {cells}"));
+    let providers: Vec<String> = providers.collect();
+    if !providers.is_empty() {
+        told.push_str(&format!("; {}", providers.join(", ")));
+    }
+    let sampled = scan.progress.sampled.load(Ordering::Relaxed);
+    if sampled > 0 {
+        let differ = scan.progress.mismatches.load(Ordering::Relaxed);
+        told.push_str(&format!("; {sampled} read again, {differ} differ"));
+    }
+    Ok(told)
 }
 
 fn jobs<'c>(config: &'c Config, args: &Args) -> Result<Vec<Job<'c>>, CliError> {
@@ -503,9 +539,8 @@ fn list_error(error: ListError) -> CliError {
 }
 
 fn patience(chain: &Chain, budget: Option<Duration>) -> Patience {
-    let floor = 2 * chain.breaker.longest_cooldown();
     Patience {
-        budget: budget.map_or(chain.scan.budget, |budget| budget.max(floor)),
+        budget: budget.unwrap_or(chain.scan.budget),
         max_pool_failures: chain.scan.max_pool_failures,
     }
 }

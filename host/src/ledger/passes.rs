@@ -15,7 +15,7 @@ use super::holes::HoleRow;
 use super::readers::Read;
 use super::sql::{bigint, get, get_count, get_parsed, statement, texts};
 use super::writer::{Txn, Write};
-use crate::model::{ChainName, PassId};
+use crate::model::{ChainName, PassId, ProviderName};
 
 const TABLE: &str = "scan_state";
 
@@ -221,6 +221,34 @@ impl Ledger {
             .as_ref()
             .map(PassRow::from_row)
             .transpose()
+    }
+
+    /// How many of the balances that a pass read came from which provider, most first.
+    ///
+    /// Cells that a later pass read anew count there.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn providers_of_pass(
+        &self,
+        pass: &PassId,
+        chain: &ChainName,
+    ) -> Result<Vec<(ProviderName, u64)>, LedgerError> {
+        let rows = sqlx::query(
+            "SELECT provider, COUNT(*) AS cells FROM balances \
+             WHERE chain = $1 AND pass_id = $2 GROUP BY provider ORDER BY cells DESC, provider",
+        )
+        .bind(chain.as_str())
+        .bind(pass.as_str())
+        .all(self.readers(), "count a pass's readings")
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let provider: String = get(row, "balances", "provider")?;
+                Ok((provider.into(), get_count(row, "balances", "cells")?))
+            })
+            .collect()
     }
 
     /// At most `limit` passes of a chain, newest first.
