@@ -31,8 +31,8 @@ mod persist;
 mod verdict;
 mod words;
 
-pub use breaker::BreakerConfig;
 pub(crate) use breaker::later;
+pub use breaker::{BreakerConfig, WindowConfig};
 pub use health::{HealthRow, History, Totals, Transition, UsageDelta};
 pub use persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
 pub use verdict::{Fault, Verdict};
@@ -59,7 +59,7 @@ pub struct GateKey {
 }
 
 /// What a gate goes by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateConfig {
     /// The breaker's numbers.
     pub breaker: BreakerConfig,
@@ -186,7 +186,7 @@ impl Gate {
     /// A gate without a past.
     ///
     /// `fingerprint` is a hash of endpoint, plugin and options; `seed` is what the jitter of
-    /// doubled cooldowns is drawn from.
+    /// cooldowns is drawn from.
     pub fn new(
         key: GateKey,
         config: GateConfig,
@@ -419,9 +419,33 @@ impl Gate {
 // === impl Permit ===
 
 impl Permit {
-    /// Ends the call with what it says about the provider.
+    /// Ends the call with what it says about the provider, which took the time since it passed.
     pub fn record(mut self, verdict: Verdict) {
-        self.finish(Some(verdict));
+        self.finish(Some(verdict), None);
+    }
+
+    /// Ends the call as [`Permit::record`] does, where the provider took `busy`: less than the time
+    /// since the call passed if the host itself let it wait, or made several requests of it.
+    pub fn record_after(mut self, verdict: Verdict, busy: Duration) {
+        self.finish(Some(verdict), Some(busy));
+    }
+
+    /// The provider asked for a pause within this call, which goes on: of many cells it answered
+    /// some and was asked too fast for others.
+    pub fn rate_limited(&self, retry_after: Option<Duration>) {
+        if let Some(ticket) = &self.ticket {
+            self.gate
+                .with(|machine, now| machine.rate_limited(ticket, retry_after, now));
+        }
+    }
+
+    /// How long ago the call passed.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.ticket.map_or(Duration::ZERO, |ticket| {
+            let now = self.gate.shared.clock.now();
+            now.saturating_duration_since(ticket.taken_at())
+        })
     }
 
     /// The identity was asked within this call and is the configured one; the call goes on.
@@ -446,17 +470,17 @@ impl Permit {
         &self.gate
     }
 
-    fn finish(&mut self, verdict: Option<Verdict>) {
+    fn finish(&mut self, verdict: Option<Verdict>, busy: Option<Duration>) {
         if let Some(ticket) = self.ticket.take() {
             self.gate
-                .with(|machine, now| machine.finish(ticket, verdict, now));
+                .with(|machine, now| machine.finish(ticket, verdict, busy, now));
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.finish(None);
+        self.finish(None, None);
     }
 }
 

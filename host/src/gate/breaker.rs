@@ -8,54 +8,25 @@
 //! its verdict decides nothing once that generation is over: a call that hung since before the
 //! outage can neither re-open a mended circuit nor close a broken one.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::words::{Cause, CircuitState};
 
+mod config;
 #[cfg(test)]
 mod tests;
+mod window;
 
-/// When the circuit opens, and how it is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BreakerConfig {
-    /// Failures in a row that open the circuit. Default 3.
-    pub failures: NonZeroU32,
-    /// How long an open circuit stays open. Default 30 s.
-    pub cooldown: Duration,
-    /// Calls that pass a half-open circuit; it closes when all of them succeeded. Default 1.
-    pub half_open: NonZeroU32,
-    /// Default `None`: every cooldown is `cooldown`. Otherwise each re-opening doubles it, up to
-    /// this, less a random fifth, and never below `cooldown`.
-    pub cooldown_max: Option<Duration>,
-}
-
-impl Default for BreakerConfig {
-    fn default() -> Self {
-        Self {
-            failures: NonZeroU32::MIN.saturating_add(2),
-            cooldown: Duration::from_secs(30),
-            half_open: NonZeroU32::MIN,
-            cooldown_max: None,
-        }
-    }
-}
-
-impl BreakerConfig {
-    /// The longest that one cooldown can be.
-    #[must_use]
-    pub fn cooldown_longest(&self) -> Duration {
-        self.cooldown_max
-            .map_or(self.cooldown, |max| max.max(self.cooldown))
-    }
-}
+use config::lengthened;
+pub use config::{BreakerConfig, WindowConfig};
+use window::{Call, Window};
 
 /// Where the breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Calls pass. Left for `Open` when `failures` reaches the limit.
+    /// Calls pass. Left for `Open` when `failures`, or a ratio of the window, reaches its limit.
     Closed {
         /// Failures since the last success.
         failures: u32,
@@ -102,11 +73,15 @@ pub enum Event {
     Succeed {
         /// What admitted it.
         generation: u64,
+        /// How long the provider took.
+        took: Duration,
     },
     /// The provider failed a call that was admitted in `generation`.
     Fail {
         /// What admitted it.
         generation: u64,
+        /// How long the provider took.
+        took: Duration,
     },
     /// An operator closes the circuit; whatever was in flight decides nothing any more.
     Reset,
@@ -173,13 +148,15 @@ pub struct Breaker {
     generation: u64,
     /// Openings since the circuit was last closed, for the length of the next cooldown.
     openings: u32,
+    /// Invariant: holds calls of the current generation only.
+    window: Option<Window>,
     rng: fastrand::Rng,
 }
 
 // === impl Breaker ===
 
 impl Breaker {
-    /// A closed breaker; `seed` is what the jitter of doubled cooldowns is drawn from.
+    /// A closed breaker; `seed` is what the jitter of cooldowns is drawn from.
     #[must_use]
     pub fn new(config: BreakerConfig, seed: u64) -> Self {
         Self::restored(config, seed, State::Closed { failures: 0 }, 0)
@@ -188,7 +165,7 @@ impl Breaker {
     /// A breaker that goes on from an earlier run.
     ///
     /// Failures are kept below the limit, which may have been lowered meanwhile, and no deadline
-    /// is checked here: whoever read it from disk has bounded it.
+    /// is checked here: whoever read it from disk has bounded it. The window starts empty.
     #[must_use]
     pub fn restored(config: BreakerConfig, seed: u64, state: State, openings: u32) -> Self {
         let state = match state {
@@ -203,6 +180,7 @@ impl Breaker {
             open @ State::Open { .. } => open,
         };
         Self {
+            window: config.window.map(Window::new),
             config,
             state,
             generation: 0,
@@ -266,8 +244,8 @@ impl Breaker {
                 Reply::Counted
             }
             Event::GiveBack { generation }
-            | Event::Succeed { generation }
-            | Event::Fail { generation }
+            | Event::Succeed { generation, .. }
+            | Event::Fail { generation, .. }
                 if generation != self.generation =>
             {
                 Reply::Stale
@@ -278,12 +256,13 @@ impl Breaker {
                 }
                 Reply::Counted
             }
-            Event::Succeed { .. } => {
-                steps.extend(self.succeed(now));
+            Event::Succeed { took, .. } => {
+                let failed = self.config.is_too_slow(took);
+                steps.extend(self.end(failed, took, now));
                 Reply::Counted
             }
-            Event::Fail { .. } => {
-                steps.extend(self.fail(now));
+            Event::Fail { took, .. } => {
+                steps.extend(self.end(true, took, now));
                 Reply::Counted
             }
         };
@@ -302,12 +281,25 @@ impl Breaker {
         }
     }
 
-    fn succeed(&mut self, now: Instant) -> Option<Step> {
+    /// A call of the current generation ended.
+    fn end(&mut self, failed: bool, took: Duration, now: Instant) -> Option<Step> {
         match &mut self.state {
             State::Closed { failures } => {
-                *failures = 0;
-                None
+                *failures = if failed {
+                    failures.saturating_add(1)
+                } else {
+                    0
+                };
+                let in_a_row = *failures >= self.config.failures.get();
+                let slow = self.config.is_slow(took);
+                let ratio = self
+                    .window
+                    .as_mut()
+                    .and_then(|window| window.count(Call { failed, slow }, now));
+                let cause = in_a_row.then_some(Cause::Failures).or(ratio)?;
+                Some(self.open(cause, now))
             }
+            State::HalfOpen { .. } if failed => Some(self.open(Cause::ProbeFailed, now)),
             State::HalfOpen {
                 in_flight,
                 successes,
@@ -317,17 +309,6 @@ impl Breaker {
                 (*successes >= self.config.half_open.get())
                     .then(|| self.close(Cause::ProbeSucceeded, now))
             }
-            State::Open { .. } => None,
-        }
-    }
-
-    fn fail(&mut self, now: Instant) -> Option<Step> {
-        match &mut self.state {
-            State::Closed { failures } => {
-                *failures = failures.saturating_add(1);
-                (*failures >= self.config.failures.get()).then(|| self.open(Cause::Failures, now))
-            }
-            State::HalfOpen { .. } => Some(self.open(Cause::ProbeFailed, now)),
             State::Open { .. } => None,
         }
     }
@@ -361,6 +342,9 @@ impl Breaker {
         let from = self.state.circuit();
         self.state = state;
         self.generation += 1;
+        if let Some(window) = &mut self.window {
+            window.clear();
+        }
         Step {
             from,
             to: state.circuit(),
@@ -372,16 +356,13 @@ impl Breaker {
 
     fn next_cooldown(&mut self) -> Duration {
         let first = self.config.cooldown;
-        if self.config.cooldown_max.is_none() || self.openings == 0 {
-            return first;
-        }
-        let longest = self.config.cooldown_longest();
+        let longest = self.config.cooldown_max.unwrap_or_default().max(first);
         let doubled = 2_u32
             .checked_pow(self.openings)
             .and_then(|factor| first.checked_mul(factor))
             .map_or(longest, |doubled| doubled.min(longest));
-        // Taken off rather than added, so that providers at the maximum do not probe in step.
-        (doubled - (doubled / 5).mul_f64(self.rng.f64())).max(first)
+        // Added rather than taken off: an operator's cooldown is the least that is waited.
+        lengthened(doubled, self.config.jitter * self.rng.f64())
     }
 }
 

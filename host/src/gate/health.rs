@@ -1,6 +1,7 @@
 //! What a gate tells about its provider: the health row, the usage counters, the events.
 
 use std::ops::AddAssign;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,8 @@ pub struct Totals {
     pub passed: u64,
     /// Answered.
     pub successes: u64,
+    /// Of them, the ones that took longer than the breaker's `slow_call`.
+    pub slow: u64,
     /// Failed by the provider.
     pub failures: u64,
     /// Nothing learned.
@@ -129,6 +132,13 @@ impl History {
             Some(status) => self.error(&format!("{class} (HTTP {status}): {message}"), unix_ms),
             None => self.error(&format!("{class}: {message}"), unix_ms),
         }
+    }
+
+    /// An answer that came so late that it is a failure.
+    pub(super) fn too_slow(&mut self, took: Duration, unix_ms: i64) {
+        self.last_success = Some(unix_ms);
+        let message = format!("answered after {} ms: a slow call", took.as_millis());
+        self.failure(Fault::Timeout, None, &message, unix_ms);
     }
 
     /// Keeps an error that is not the provider's failure.

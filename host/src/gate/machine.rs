@@ -136,6 +136,10 @@ impl Ticket {
     pub(super) fn asks_identity(&self) -> bool {
         self.identity_round.is_some()
     }
+
+    pub(super) fn taken_at(&self) -> Instant {
+        self.taken_at
+    }
 }
 
 // === impl Refusal ===

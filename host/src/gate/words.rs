@@ -148,6 +148,10 @@ words! {
     Cause {
         /// Failures in a row reached the limit.
         Failures = "failures",
+        /// The share of failed calls in the window reached its limit.
+        FailureRatio = "failure_ratio",
+        /// The share of slow calls in the window reached its limit.
+        SlowRatio = "slow_ratio",
         /// A call through the half-open circuit failed.
         ProbeFailed = "probe_failed",
         /// The calls through the half-open circuit succeeded.

@@ -4,6 +4,7 @@
 //! mend. What fails while a plugin is loaded or opened costs that provider alone.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use super::decision::Decisions;
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
 use crate::config::{self, Chain, Config, Finding};
-use crate::gate::{BreakerConfig, Gate, GateConfig, GateKey, Persisted, ProviderType};
+use crate::gate::{
+    BreakerConfig, Gate, GateConfig, GateKey, Persisted, ProviderType, WindowConfig,
+};
 use crate::http::{Credential, Endpoint, HttpClient, KeyPlace, ProviderHttp, ProxySetting};
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
@@ -311,15 +314,8 @@ impl<'a> Assembler<'a> {
         key: GateKey,
     ) -> Result<(Gate, bool), LedgerError> {
         let breaker = self.config.breaker(chain, &provider.name);
-        let at_least_one =
-            |count| std::num::NonZeroU32::new(count).unwrap_or(std::num::NonZeroU32::MIN);
         let gate_config = GateConfig {
-            breaker: BreakerConfig {
-                failures: at_least_one(breaker.failures),
-                cooldown: breaker.cooldown,
-                half_open: at_least_one(breaker.half_open),
-                cooldown_max: breaker.cooldown_max,
-            },
+            breaker: breaker_config(&breaker),
             spill_after: chain.spill_after,
             identity: chain.identity.is_some(),
             ..GateConfig::default()
@@ -345,6 +341,27 @@ impl<'a> Assembler<'a> {
             }
             None => (Gate::new(key, gate_config, fingerprint, clock, seed), false),
         })
+    }
+}
+
+/// A breaker's settings as its gate takes them.
+#[must_use]
+pub fn breaker_config(breaker: &config::Breaker) -> BreakerConfig {
+    // The configuration refuses zeros.
+    let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    BreakerConfig {
+        failures: at_least_one(breaker.failures),
+        cooldown: breaker.cooldown,
+        half_open: at_least_one(breaker.half_open),
+        window: breaker.window.map(|length| WindowConfig {
+            length,
+            min_calls: at_least_one(breaker.min_calls),
+            failure_ratio: breaker.failure_ratio,
+            slow_ratio: breaker.slow_ratio,
+        }),
+        slow_call: breaker.slow_call,
+        cooldown_max: breaker.cooldown_max,
+        jitter: breaker.jitter,
     }
 }
 

@@ -49,12 +49,6 @@ pub fn without_effect(config: &Config) -> Vec<Finding> {
     };
     for chain in config.chains.values() {
         let at = |key: &str| format!("chains.{}.{key}", chain.name);
-        if chain.breaker.window.is_some() || chain.breaker.slow_call.is_some() {
-            tell(
-                at("breaker"),
-                "a breaker's `window`, `failure_ratio` or `slow_call`",
-            );
-        }
         if chain.scan.every.is_some() {
             tell(at("scan.every"), "`every`");
         }

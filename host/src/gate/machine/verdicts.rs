@@ -1,15 +1,22 @@
 //! How a call ends.
 
+use std::time::Duration;
+
 use super::{Event, ForcedState, Identity, Machine, Moment, Ticket, Verdict};
 
 impl Machine {
-    /// Ends a call; `None`: it was dropped without a verdict.
+    /// Ends a call; without a verdict it was dropped.
+    ///
+    /// `busy` is how long the provider took, where the caller knows it better than the time since
+    /// the call passed.
     pub(in crate::gate) fn finish(
         &mut self,
         ticket: Ticket,
         verdict: Option<Verdict>,
+        busy: Option<Duration>,
         now: Moment,
     ) {
+        let took = busy.unwrap_or_else(|| now.at.saturating_duration_since(ticket.taken_at));
         self.in_flight = self.in_flight.saturating_sub(1);
         let decides = match ticket.generation {
             Some(generation) => generation == self.breaker.generation(),
@@ -31,7 +38,7 @@ impl Machine {
             Some(Verdict::Success) => {
                 self.totals.successes += 1;
                 self.usage.successes += 1;
-                self.succeed(&ticket, decides, now);
+                self.succeed(&ticket, decides, took, now);
             }
             Some(Verdict::Failure {
                 fault,
@@ -44,7 +51,7 @@ impl Machine {
                     self.history
                         .failure(fault, http_status, &message, now.unix_ms);
                 }
-                self.fail(&ticket, now);
+                self.fail(&ticket, took, now);
             }
             Some(Verdict::Neutral { class: _ }) => {
                 self.totals.neutral += 1;
@@ -52,10 +59,8 @@ impl Machine {
             }
             Some(Verdict::RateLimited { retry_after }) => {
                 self.totals.rate_limited += 1;
-                self.usage.rate_limited += 1;
                 self.give_back(&ticket, now);
-                self.pause.ask(retry_after, ticket.taken_at, now.at);
-                self.wake = true;
+                self.rate_limited(&ticket, retry_after, now);
             }
             Some(Verdict::Hold {
                 reason,
@@ -77,34 +82,43 @@ impl Machine {
         }
     }
 
-    fn succeed(&mut self, ticket: &Ticket, decides: bool, now: Moment) {
+    fn succeed(&mut self, ticket: &Ticket, decides: bool, took: Duration, now: Moment) {
+        let config = self.breaker.config();
+        let too_slow = config.is_too_slow(took);
+        self.totals.slow += u64::from(config.is_slow(took));
+        if decides && too_slow {
+            self.history.too_slow(took, now.unix_ms);
+        }
         // First the breaker, so that its transition still shows the failures before.
         if let Some(generation) = ticket.generation {
-            if self.is_forced(ForcedState::Disabled) {
-                self.tell_breaker(Event::GiveBack { generation }, now);
-            } else {
-                self.tell_breaker(Event::Succeed { generation }, now);
-            }
+            let event = Event::Succeed { generation, took };
+            self.tell_breaker(self.unless_silenced(event, generation), now);
         }
         if !decides {
             return;
         }
-        self.history.success(now.unix_ms);
+        if !too_slow {
+            self.history.success(now.unix_ms);
+        }
         self.plugin_faults = 0;
         self.pause.answered(ticket.taken_at);
     }
 
-    fn fail(&mut self, ticket: &Ticket, now: Moment) {
-        let Some(generation) = ticket.generation else {
-            return;
-        };
-        let silenced = self.is_forced(ForcedState::Closed) || self.is_forced(ForcedState::Disabled);
-        let event = if silenced {
+    fn fail(&mut self, ticket: &Ticket, took: Duration, now: Moment) {
+        if let Some(generation) = ticket.generation {
+            let event = Event::Fail { generation, took };
+            self.tell_breaker(self.unless_silenced(event, generation), now);
+        }
+    }
+
+    /// What the breaker hears of a verdict: nothing while an operator keeps it closed, when
+    /// neither a failure nor a ratio may open it, or has switched it off.
+    fn unless_silenced(&self, event: Event, generation: u64) -> Event {
+        if self.is_forced(ForcedState::Closed) || self.is_forced(ForcedState::Disabled) {
             Event::GiveBack { generation }
         } else {
-            Event::Fail { generation }
-        };
-        self.tell_breaker(event, now);
+            event
+        }
     }
 
     fn give_back(&mut self, ticket: &Ticket, now: Moment) {
@@ -130,6 +144,18 @@ impl Machine {
     /// The identity that this call asked for is the configured one, while the call goes on.
     pub(in crate::gate) fn identified(&mut self, ticket: &Ticket) {
         self.end_identity_question(ticket, Some(&Verdict::Success));
+    }
+
+    /// The provider asked this call to slow down, whether or not it answered some of it.
+    pub(in crate::gate) fn rate_limited(
+        &mut self,
+        ticket: &Ticket,
+        retry_after: Option<Duration>,
+        now: Moment,
+    ) {
+        self.usage.rate_limited += 1;
+        self.pause.ask(retry_after, ticket.taken_at, now.at);
+        self.wake = true;
     }
 
     fn plugin_fault(&mut self, message: &str, current: bool, now: Moment) {

@@ -8,7 +8,7 @@ use super::*;
 enum Act {
     Ask(bool),
     /// Ends one of the calls that are under way, told by an index that wraps around.
-    End(usize, Option<Verdict>),
+    End(usize, Option<Verdict>, bool),
     Pass(u64),
     Force(ForcedState, Option<u64>),
     Release,
@@ -30,7 +30,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     ];
     let act = prop_oneof![
         20 => proptest::bool::weighted(0.2).prop_map(Act::Ask),
-        20 => (any::<usize>(), verdict).prop_map(|(which, verdict)| Act::End(which, verdict)),
+        20 => (any::<usize>(), verdict, proptest::bool::weighted(0.8))
+            .prop_map(|(which, verdict, slow)| Act::End(which, verdict, slow)),
         8 => (0_u64..40_000).prop_map(Act::Pass),
         1 => (0_u64..8_000_000).prop_map(Act::Pass),
         1 => (0_usize..3, proptest::option::of(0_u64..60_000))
@@ -41,19 +42,78 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 0..150)
 }
 
+fn breakers() -> impl Strategy<Value = BreakerConfig> {
+    let some = proptest::option::of::<Just<()>>;
+    let ratio = || proptest::option::of(0.1_f64..=1.0);
+    let window = (1_u64..120, 1_u32..12, ratio(), ratio());
+    let window = window.prop_map(
+        |(secs, min_calls, failure_ratio, slow_ratio)| WindowConfig {
+            length: Duration::from_secs(secs),
+            min_calls: NonZeroU32::new(min_calls).unwrap(),
+            failure_ratio,
+            slow_ratio,
+        },
+    );
+    let parts = (
+        (1_u32..5, 1_u32..4),
+        proptest::option::of(window),
+        some(Just(())),
+        some(Just(())),
+        0.0_f64..=0.5,
+    );
+    parts.prop_map(
+        |((failures, half_open), window, slow, doubles, jitter)| BreakerConfig {
+            failures: NonZeroU32::new(failures).unwrap(),
+            half_open: NonZeroU32::new(half_open).unwrap(),
+            window,
+            slow_call: slow.map(|()| SECOND),
+            cooldown_max: doubles.map(|()| 120 * SECOND),
+            jitter,
+            ..BreakerConfig::default()
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn the_default_gate_opens_exactly_at_the_third_failure_in_a_row(
+        verdicts in proptest::collection::vec(0_u8..4, 0..60),
+    ) {
+        let (gate, clock) = gate();
+        let mut in_a_row = 0;
+        for verdict_ in verdicts {
+            clock.advance(Duration::from_millis(10));
+            let call = work(&gate);
+            match verdict_ {
+                0 => {
+                    call.record(Verdict::Success);
+                    in_a_row = 0;
+                }
+                1 => drop(call),
+                2 => call.record(verdict(Class::Refused)),
+                _ => {
+                    call.record(verdict(Class::Timeout));
+                    in_a_row += 1;
+                }
+            }
+            let opened = gate.snapshot().state == GateState::Open;
+            prop_assert_eq!(opened, in_a_row == 3);
+            if opened {
+                break;
+            }
+        }
+    }
+
     #[test]
     fn random_sequences_keep_the_gate_s_promises(
         acts in acts(),
-        half_open in 1_u32..4,
+        breaker in breakers(),
         identity: bool,
     ) {
+        let half_open = breaker.half_open.get();
+        let cooldown_longest = breaker.cooldown_longest();
         let config = GateConfig {
-            breaker: BreakerConfig {
-                half_open: NonZeroU32::new(half_open).unwrap(),
-                cooldown_max: Some(120 * SECOND),
-                ..BreakerConfig::default()
-            },
+            breaker,
             identity,
             ..GateConfig::default()
         };
@@ -92,9 +152,10 @@ proptest! {
                     }
                 }
                 Act::End(..) if calls.is_empty() => {}
-                Act::End(which, verdict) => {
+                Act::End(which, verdict, at_once) => {
                     let permit = calls.swap_remove(which % calls.len());
                     match verdict {
+                        Some(verdict) if at_once => permit.record_after(verdict, Duration::ZERO),
                         Some(verdict) => permit.record(verdict),
                         None => drop(permit),
                     }
@@ -150,9 +211,15 @@ proptest! {
         calls.clear();
         prop_assert_eq!(gate.snapshot().in_flight, 0);
 
-        // Never stuck: released and past every pause, a healthy provider works again.
+        // Never stuck: released, out of its pause and after one cooldown, a healthy provider works.
         gate.release();
-        clock.advance(HOUR);
+        while let Some(until) = gate.with(|machine, now| {
+            machine.refusal(Call::Identity, now.at).filter(|it| it.why == Why::RetryAfter)
+        }) {
+            let until = until.until.expect("a pause has an end");
+            clock.advance((until - clock.now()).max(Duration::from_millis(1)));
+        }
+        clock.advance(cooldown_longest);
         if identity && gate.snapshot().why == Some(Why::IdentityPending) {
             let question = gate.ask(Call::Identity).pass();
             question.expect("the question passes").record(Verdict::Success);

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use super::*;
 
 #[test]
-fn scenario_1_timeouts_open_the_circuit() {
+fn scenario_1_ten_thousand_timeouts_open_the_circuit_at_the_third() {
     let (gate, clock) = gate();
     let mut admitted = 0;
     for _ in 0..10_000 {
@@ -20,19 +20,20 @@ fn scenario_1_timeouts_open_the_circuit() {
 }
 
 #[test]
-fn scenario_2_little_traffic_opens_it_as_fast() {
+fn scenario_2_one_call_in_thirty_seconds_opens_it_as_fast() {
     let (gate, clock) = gate();
-    let mut calls = 0;
-    while gate.snapshot().state != GateState::Open {
+    for call in 1..=3 {
+        assert_eq!(gate.snapshot().state, GateState::Closed, "call {call}");
         work(&gate).record(Verdict::of(Class::ServerError, "500", Some(500), None));
-        calls += 1;
-        clock.advance(25 * SECOND);
+        if call < 3 {
+            clock.advance(30 * SECOND);
+        }
     }
-    assert_eq!(calls, 3);
+    assert_eq!(gate.snapshot().state, GateState::Open);
 }
 
 #[test]
-fn scenario_3_limited_or_lost_probes_never_wedge_the_circuit() {
+fn scenario_3_probes_that_are_limited_or_lost_never_wedge_the_circuit() {
     let (gate, clock) = gate();
     open(&gate);
     clock.advance(30 * SECOND);
@@ -48,6 +49,38 @@ fn scenario_3_limited_or_lost_probes_never_wedge_the_circuit() {
         assert_eq!(gate.snapshot().state, GateState::HalfOpen, "probe {n}");
     }
     clock.advance(365 * 24 * HOUR);
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[test]
+fn scenario_3_two_hundred_limited_probes_in_a_row_leave_it_probing() {
+    let (gate, clock) = gate();
+    open(&gate);
+    clock.advance(30 * SECOND);
+    for probe in 0..200 {
+        work(&gate).record(Verdict::of(Class::RateLimited, "", Some(429), None));
+        let again = gate.earliest_opening().expect("a pause has an end");
+        assert!(again <= clock.now() + HOUR, "probe {probe}");
+        clock.advance(again - clock.now());
+        assert_eq!(gate.snapshot().state, GateState::HalfOpen, "probe {probe}");
+    }
+    work(&gate).record(Verdict::Success);
+    assert_eq!(gate.snapshot().state, GateState::Closed);
+}
+
+#[test]
+fn scenario_3_two_hundred_timed_out_probes_re_open_it_and_are_followed_by_another() {
+    let (gate, clock) = gate();
+    open(&gate);
+    for probe in 0..200 {
+        assert_eq!(gate.ask(Call::Work).why(), Some(Why::CircuitOpen));
+        clock.advance(30 * SECOND);
+        assert_eq!(gate.snapshot().state, GateState::HalfOpen, "probe {probe}");
+        work(&gate).record(verdict(Class::Timeout));
+        assert_eq!(gate.snapshot().state, GateState::Open, "probe {probe}");
+    }
+    clock.advance(30 * SECOND);
     work(&gate).record(Verdict::Success);
     assert_eq!(gate.snapshot().state, GateState::Closed);
 }
@@ -502,4 +535,99 @@ fn transitions_that_nobody_takes_are_bounded() {
     assert_eq!(transitions.len(), 1024);
     assert_eq!(transitions.first().map(|it| it.seq), Some(177));
     assert_eq!(transitions.last().map(|it| it.seq), Some(1200));
+}
+
+/// A gate whose calls are slow above a second.
+fn with_slow_calls(window: Option<WindowConfig>) -> (Gate, Arc<ManualClock>) {
+    gate_with(GateConfig {
+        breaker: BreakerConfig {
+            slow_call: Some(SECOND),
+            window,
+            ..BreakerConfig::default()
+        },
+        ..GateConfig::default()
+    })
+}
+
+#[test]
+fn a_slow_answer_is_a_failure_that_answered() {
+    let (gate, clock) = with_slow_calls(None);
+    let call = work(&gate);
+    clock.advance(2 * SECOND);
+    call.record(Verdict::Success);
+    let row = gate.health();
+    assert_eq!(row.status, HealthStatus::Degraded);
+    assert_eq!(row.consecutive_fails, 1);
+    assert_eq!(row.last_success, Some(START_MS + 2000));
+    let message = "timeout: answered after 2000 ms: a slow call";
+    assert_eq!(row.last_error_msg.as_deref(), Some(message));
+    let totals = gate.snapshot().totals;
+    assert_eq!((totals.successes, totals.slow, totals.failures), (1, 1, 0));
+    assert_eq!(gate.take_usage().successes, 1);
+    for _ in 0..2 {
+        let call = work(&gate);
+        clock.advance(2 * SECOND);
+        call.record(Verdict::Success);
+    }
+    assert_eq!(gate.snapshot().state, GateState::Open);
+}
+
+#[test]
+fn what_the_host_let_a_call_wait_does_not_make_it_slow() {
+    let (gate, clock) = with_slow_calls(None);
+    for _ in 0..10 {
+        let call = work(&gate);
+        clock.advance(10 * SECOND);
+        assert_eq!(call.age(), 10 * SECOND);
+        call.record_after(Verdict::Success, SECOND);
+    }
+    let snapshot = gate.snapshot();
+    assert_eq!(
+        (snapshot.state, snapshot.totals.slow),
+        (GateState::Closed, 0)
+    );
+    assert_eq!(snapshot.status, HealthStatus::Healthy);
+}
+
+#[test]
+fn slow_calls_with_a_ratio_leave_the_provider_healthy_until_it_is_reached() {
+    let (gate, clock) = with_slow_calls(Some(WindowConfig {
+        length: 600 * SECOND,
+        min_calls: NonZeroU32::new(10).unwrap(),
+        failure_ratio: None,
+        slow_ratio: Some(0.8),
+    }));
+    for n in 1..=10 {
+        assert_eq!(gate.health().status, HealthStatus::Healthy);
+        let call = work(&gate);
+        clock.advance(if n <= 2 { SECOND } else { 2 * SECOND });
+        call.record(Verdict::Success);
+    }
+    let transitions = gate.take_transitions();
+    assert_eq!(transitions.len(), 1);
+    assert_eq!(transitions[0].why, Cause::SlowRatio);
+    assert_eq!(gate.snapshot().state, GateState::Open);
+}
+
+#[test]
+fn no_ratio_opens_a_circuit_that_an_operator_keeps_closed() {
+    for forced in [ForcedState::Closed, ForcedState::Disabled] {
+        let (gate, clock) = with_slow_calls(Some(WindowConfig {
+            length: 600 * SECOND,
+            min_calls: NonZeroU32::MIN,
+            failure_ratio: Some(0.1),
+            slow_ratio: Some(0.1),
+        }));
+        gate.force(forced, "trust me", Some(HOUR));
+        let before = gate.snapshot().state;
+        for _ in 0..5 {
+            let call = work(&gate);
+            clock.advance(2 * SECOND);
+            call.record(Verdict::Success);
+            fail(&gate);
+        }
+        assert_eq!(gate.snapshot().state, before);
+        assert!(gate.release());
+        assert_eq!(gate.snapshot().state, GateState::Closed);
+    }
 }
