@@ -17,7 +17,7 @@
 //! circuit and lets work through. Where no identity is configured the first call is work itself.
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,6 +28,7 @@ pub mod breaker;
 mod health;
 mod machine;
 mod persist;
+mod sync;
 mod verdict;
 mod words;
 
@@ -43,6 +44,7 @@ pub use words::{
 use crate::clock::SharedClock;
 use crate::model::{ChainName, ProviderName};
 use machine::{Machine, Moment, Refusal, Ticket};
+use sync::{Arc, Mutex};
 
 #[cfg(test)]
 mod tests;

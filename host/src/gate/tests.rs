@@ -1,5 +1,6 @@
 //! The gate as its callers see it, on a clock that only the tests move.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
@@ -7,6 +8,8 @@ use crate::clock::Clock;
 use crate::model::Class;
 
 mod identity;
+#[cfg(feature = "loom")]
+mod model;
 mod random;
 mod restart;
 mod scenarios;
