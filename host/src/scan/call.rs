@@ -1,6 +1,7 @@
 //! One chunk through one provider: called, split where its content is refused, judged once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use super::pin::Heights;
 use super::queue::{Items, request_for};
@@ -39,117 +40,160 @@ pub struct Called {
 /// At most two calls per level, so 2·⌈log2 n⌉ more requests for one poisoned cell.
 ///
 /// A call of too many cells is no failure: the provider's limit is learned and the cells wait for
-/// smaller chunks.
+/// smaller chunks. What makes a call slow is the longest of its parts.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future drops the call and gives the permit back without a verdict.
 pub async fn call(member: &Member, permit: Permit, question: &Question, items: Items) -> Called {
-    let mut called = Called {
-        settled: Vec::with_capacity(items.len()),
-        again: Vec::new(),
+    let mut asking = Asking {
+        member,
+        permit: &permit,
+        question,
+        called: Called {
+            settled: Vec::with_capacity(items.len()),
+            again: Vec::new(),
+        },
+        slowest: Duration::ZERO,
     };
-    let verdict = match ask(member, question, items).await {
-        Ok(answered) => {
-            called.settled = answered;
-            verdict_of(&called.settled)
-        }
-        Err((items, error)) if items.len() > 1 && error.class == Class::TooLarge => {
-            called.too_large(member, items);
-            verdict_for(&error)
-        }
-        Err((items, error)) if items.len() > 1 && may_be_the_content(error.class) => {
-            split(member, question, items, &mut called).await
-        }
-        Err((items, error)) => {
-            let verdict = verdict_for(&error);
-            called.settled.extend(all_unknown(items, &error));
-            verdict
-        }
-    };
-    permit.record(verdict);
+    let verdict = asking.whole(items).await;
+    let Asking {
+        called, slowest, ..
+    } = asking;
+    // Answered for the most part, and too fast for the rest: the pause is not lost.
+    if verdict == Verdict::Success
+        && let Some(retry_after) = rate_answer(&called.settled)
+    {
+        permit.rate_limited(retry_after);
+    }
+    permit.record_after(verdict, slowest);
     called
 }
 
-impl Called {
-    fn too_large(&mut self, member: &Member, items: Items) {
-        member.learn_too_large(items.len());
-        self.again.extend(items);
-    }
+/// A part of a call that failed as a whole.
+type Failed = (Items, CallError);
 
-    /// Cells of a half that failed while the other one was answered.
-    fn failed_half(&mut self, member: &Member, items: Items, error: &CallError) {
-        if error.class == Class::TooLarge && items.len() > 1 {
-            self.too_large(member, items);
-        } else {
-            self.settled.extend(all_unknown(items, error));
-        }
-    }
-
-    /// Cells of a half whose other half failed as well.
-    fn both_failed(&mut self, member: &Member, mut items: Items, error: &CallError) {
-        for (item, _) in &mut items {
-            item.suspect = item.suspect.saturating_add(1);
-        }
-        self.failed_half(member, items, error);
-    }
+/// A call on its way.
+struct Asking<'a> {
+    member: &'a Member,
+    permit: &'a Permit,
+    question: &'a Question,
+    called: Called,
+    slowest: Duration,
 }
 
-/// Splits a failed chunk until its bad cells stand alone, or until both halves fail.
-async fn split(member: &Member, question: &Question, items: Items, called: &mut Called) -> Verdict {
-    let mut failing = items;
-    let mut answered = false;
-    loop {
-        let (left, right) = halves(failing);
-        let left = ask(member, question, left).await;
-        let right = ask(member, question, right).await;
-        match (left, right) {
-            (Ok(left), Ok(right)) => {
-                called.settled.extend(left.into_iter().chain(right));
-                return Verdict::Success;
+impl Asking<'_> {
+    async fn whole(&mut self, items: Items) -> Verdict {
+        match self.ask(items).await {
+            Ok(answers) => {
+                self.called.settled = answers;
+                verdict_of(&self.called.settled)
             }
-            (Ok(good), Err((bad, error))) | (Err((bad, error)), Ok(good)) => {
-                called.settled.extend(good);
-                answered = true;
-                if bad.len() == 1 && may_be_the_content(error.class) {
-                    called.settled.extend(all_unknown(bad, &refused(&error)));
-                    return Verdict::Success;
-                }
-                if bad.len() == 1 || !may_be_the_content(error.class) {
-                    called.failed_half(member, bad, &error);
-                    return verdict_for(&error);
-                }
-                failing = bad;
+            Err((items, error)) if items.len() > 1 && may_be_the_content(error.class) => {
+                self.split(items).await
             }
-            (Err((left, error)), Err((right, other))) => {
-                called.both_failed(member, left, &error);
-                called.both_failed(member, right, &other);
-                // Two bad cells in a chunk that is answered otherwise are still content.
-                return if answered {
-                    Verdict::Success
-                } else {
-                    verdict_for(&error)
-                };
-            }
+            Err(failed) => self.give_up(failed),
         }
     }
-}
 
-async fn ask(
-    member: &Member,
-    question: &Question,
-    items: Items,
-) -> Result<Vec<Settled>, (Items, CallError)> {
-    let mut request = request_for(&items, &question.assets, question.commitment);
-    question.heights.put_into(&mut request);
-    let budget = member.budget(requests_of(&member.caps().cost, &request));
-    let report = member.backend.balances(request, budget).await;
-    for _ in 0..report.http_attempts {
-        member.gate.count_http_attempt();
+    /// Splits a failed chunk until its bad cells stand alone, or until both halves fail.
+    async fn split(&mut self, items: Items) -> Verdict {
+        let mut failing = items;
+        for level in 1.. {
+            let (left, right) = halves(failing);
+            let left = self.ask(left).await;
+            let right = self.ask(right).await;
+            let (bad, error) = match (left, right) {
+                (Ok(left), Ok(right)) => {
+                    let settled = &mut self.called.settled;
+                    settled.extend(left.into_iter().chain(right));
+                    break;
+                }
+                (Ok(good), Err(bad)) | (Err(bad), Ok(good)) => {
+                    self.called.settled.extend(good);
+                    bad
+                }
+                (Err(left), Err(right)) => return self.both_failed(left, right, level),
+            };
+            let is_content = weight(error.class) > 0 && self.has_answers();
+            if !is_content {
+                return self.give_up((bad, error));
+            }
+            if bad.len() == 1 {
+                self.called.settled.extend(all_unknown(bad, refused(error)));
+                break;
+            }
+            if error.class == Class::TooLarge {
+                self.give_up((bad, error));
+                break;
+            }
+            failing = bad;
+        }
+        verdict_of(&self.called.settled)
     }
-    match report.result {
-        Ok(answers) => reconcile(items, answers),
-        Err(error) => Err((items, error)),
+
+    /// Ends the splitting. What is the provider's own word (a pause, a refused key, no answer in
+    /// time) is the verdict; else two bad cells in a call that is answered otherwise are content.
+    fn both_failed(&mut self, mut left: Failed, mut right: Failed, level: u8) -> Verdict {
+        for (item, _) in left.0.iter_mut().chain(&mut right.0) {
+            // The next chunk with it is no larger than its half was.
+            item.suspect = item.suspect.saturating_add(level);
+        }
+        let [(_, error), (_, other)] = [&left, &right];
+        let gravest = match weight(error.class) <= weight(other.class) {
+            true => error,
+            false => other,
+        };
+        let is_content = weight(gravest.class) > 0;
+        let verdict = verdict_for(gravest);
+        self.give_up(left);
+        self.give_up(right);
+        match is_content && self.has_answers() {
+            true => verdict_of(&self.called.settled),
+            false => verdict,
+        }
+    }
+
+    /// Settles the cells of a part that is not split on; what it alone says about the provider.
+    fn give_up(&mut self, (items, error): Failed) -> Verdict {
+        let verdict = verdict_for(&error);
+        let error = match error.class {
+            Class::TooLarge if items.len() > 1 => {
+                self.member.learn_too_large(items.len());
+                self.called.again.extend(items);
+                return verdict;
+            }
+            // Who is refused in company may be answered alone, and is asked again.
+            Class::Refused if items.len() > 1 => CallError {
+                class: Class::Missing,
+                message: format!("refused together with other cells: {}", error.message),
+                ..error
+            },
+            _ => error,
+        };
+        self.called.settled.extend(all_unknown(items, error));
+        verdict
+    }
+
+    fn has_answers(&self) -> bool {
+        self.called.settled.iter().any(is_answered)
+    }
+
+    async fn ask(&mut self, items: Items) -> Result<Vec<Settled>, Failed> {
+        let member = self.member;
+        let mut request = request_for(&items, &self.question.assets, self.question.commitment);
+        self.question.heights.put_into(&mut request);
+        let budget = member.budget(requests_of(&member.caps().cost, &request));
+        let sent = self.permit.age();
+        let report = member.backend.balances(request, budget).await;
+        self.slowest = self.slowest.max(self.permit.age().saturating_sub(sent));
+        for _ in 0..report.http_attempts {
+            member.gate.count_http_attempt();
+        }
+        match report.result {
+            Ok(answers) => reconcile(items, answers),
+            Err(error) => Err((items, error)),
+        }
     }
 }
 
@@ -178,38 +222,62 @@ fn halves(mut items: Items) -> (Items, Items) {
 }
 
 /// A cell that failed alone while its siblings were answered was refused, whatever the words.
-fn refused(error: &CallError) -> CallError {
+fn refused(error: CallError) -> CallError {
     CallError {
         class: Class::Refused,
-        ..error.clone()
+        ..error
     }
 }
 
-fn all_unknown(items: Items, error: &CallError) -> impl Iterator<Item = Settled> {
-    let error = Arc::new(error.clone());
+fn all_unknown(items: Items, error: CallError) -> impl Iterator<Item = Settled> {
     items
         .into_iter()
-        .map(move |(item, asked)| (item, asked, CellOutcome::Unknown(CallError::clone(&error))))
+        .map(move |(item, asked)| (item, asked, CellOutcome::Unknown(error.clone())))
 }
 
-/// A call that answered something is a success; one that answered nothing is what its first cell
-/// says, and leaving everything out is no answer at all.
-fn verdict_of(settled: &[Settled]) -> Verdict {
-    let mut first = None;
-    for (_, _, outcome) in settled {
-        match outcome {
-            CellOutcome::Known(_) | CellOutcome::Invalid(_) => return Verdict::Success,
-            CellOutcome::Unknown(error) => first = first.or(Some(error)),
-        }
+/// How little a failure says about the provider; 0 is its own word, and never about the content.
+fn weight(class: Class) -> u8 {
+    match class {
+        Class::ServerError | Class::Transport => 1,
+        Class::Refused | Class::TooLarge => 2,
+        _ => 0,
     }
+}
+
+fn is_answered((_, _, outcome): &Settled) -> bool {
+    match outcome {
+        CellOutcome::Known(_) | CellOutcome::Invalid(_) => true,
+        CellOutcome::Unknown(_) => false,
+    }
+}
+
+/// The longest pause that the answers to single cells ask for, if any does.
+fn rate_answer(settled: &[Settled]) -> Option<Option<Duration>> {
+    let asked = settled.iter().filter_map(|(_, _, outcome)| match outcome {
+        CellOutcome::Unknown(error) if error.class == Class::RateLimited => Some(error.retry_after),
+        _ => None,
+    });
+    asked.max()
+}
+
+/// A call that answered something is a success; one that answered nothing asks for a pause if a
+/// cell does, and is else what its first cell says. Leaving everything out is no answer at all.
+fn verdict_of(settled: &[Settled]) -> Verdict {
+    if settled.iter().any(is_answered) {
+        return Verdict::Success;
+    }
+    if let Some(retry_after) = rate_answer(settled) {
+        return Verdict::RateLimited { retry_after };
+    }
+    let first = settled.iter().find_map(|(_, _, outcome)| match outcome {
+        CellOutcome::Unknown(error) => Some(error),
+        CellOutcome::Known(_) | CellOutcome::Invalid(_) => None,
+    });
     match first {
-        Some(error) if error.class == Class::Missing => {
-            let error = CallError {
-                class: Class::Malformed,
-                ..error.clone()
-            };
-            verdict_for(&error)
-        }
+        Some(error) if error.class == Class::Missing => verdict_for(&CallError {
+            class: Class::Malformed,
+            ..error.clone()
+        }),
         Some(error) => verdict_for(error),
         None => Verdict::Success,
     }

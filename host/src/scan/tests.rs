@@ -23,6 +23,7 @@ use crate::pool::decision::Decisions;
 use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
 
+mod judging;
 mod pinned;
 mod sampled;
 mod sharing;
