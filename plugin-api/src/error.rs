@@ -135,6 +135,14 @@ impl Error {
         self
     }
 
+    /// The same failure with the delay that the answer's head asks for, if it is about that.
+    pub(crate) fn with_delay(mut self, retry_after: Option<Duration>) -> Self {
+        if self.kind == ErrorKind::RateLimited {
+            self.retry_after = self.retry_after.or(retry_after);
+        }
+        self
+    }
+
     pub(crate) fn to_abi(&self) -> AbiError {
         let retry_after_ms = self.retry_after.unwrap_or_default().as_millis();
         AbiError {

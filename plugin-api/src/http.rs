@@ -184,9 +184,10 @@ impl Response {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let value = self.header("retry-after")?.trim();
-        let delay = match value.parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
+        let delay = match !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // Only digits: what does not fit is merely very long.
+            true => Duration::from_secs(value.parse().unwrap_or(u64::MAX)),
+            false => {
                 let until = httpdate::parse_http_date(value).ok()?;
                 let sent = httpdate::parse_http_date(self.header("date")?.trim()).ok()?;
                 let since = |at: std::time::SystemTime| at.duration_since(UNIX_EPOCH).ok();
@@ -316,9 +317,13 @@ mod tests {
         };
         check("7", Some(7));
         check(" 7 ", Some(7));
+        check("007", Some(7));
+        check("99999999999999999999999999", Some(u64::MAX));
         check("Sat, 21 Nov 2026 00:00:30 GMT", Some(30));
+        check("Saturday, 21-Nov-26 00:00:30 GMT", Some(30));
+        check("Sat Nov 21 00:00:30 2026", Some(30));
         check("Fri, 20 Nov 2026 00:00:30 GMT", None);
-        for nonsense in ["", "0", "-1", "1.5", "soon"] {
+        for nonsense in ["", "0", "-1", "+7", "1.5", "7s", "soon"] {
             check(nonsense, None);
         }
     }

@@ -1,5 +1,7 @@
 //! JSON-RPC 2.0 over the host's HTTP: single calls and batches, matched by id.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -36,6 +38,15 @@ pub struct RpcReplies {
 }
 
 impl RpcReplies {
+    fn with_delay(mut self, delay: Option<Duration>) -> Self {
+        for reply in self.replies.iter_mut().flatten() {
+            if let Err(error) = reply {
+                *error = error.clone().with_delay(delay);
+            }
+        }
+        self
+    }
+
     /// The answer to the call at `index`, as `T`.
     ///
     /// # Errors
@@ -67,11 +78,13 @@ impl Cx {
         let body = serde_json::to_vec(&call.body(0)).expect("JSON values serialize");
         let response = self.send(Request::post_json("", body)).await?;
         let response = rpc_status(response)?;
+        let delay = response.retry_after();
         let reply: Reply = response.json()?;
         if reply.id != Some(Id::Number(0)) && reply.error.is_none() {
             return Err(Error::malformed("the answer has another id than the call"));
         }
-        parse_json(&reply.into_result()?)
+        let result = reply.into_result();
+        parse_json(&result.map_err(|error| error.with_delay(delay))?)
     }
 
     /// Many calls in one request. Answers are matched by id: their order means nothing; a call
@@ -90,15 +103,18 @@ impl Cx {
         let body = serde_json::to_vec(&bodies).expect("JSON values serialize");
         let response = self.send(Request::post_json("", body)).await?;
         let response = rpc_status(response)?;
+        let delay = response.retry_after();
         let answers = match Answers::read(&response)? {
             Answers::Many(answers) => answers,
             Answers::One(answer) if answer.error.is_none() && calls.len() == 1 => vec![answer],
             Answers::One(answer) => {
-                answer.into_result()?;
+                let result = answer.into_result();
+                result.map_err(|error| error.with_delay(delay))?;
                 return Err(Error::malformed("one answer instead of a list"));
             }
         };
-        by_id(calls.len(), answers)
+        let replies = by_id(calls.len(), answers).map_err(|error| error.with_delay(delay))?;
+        Ok(replies.with_delay(delay))
     }
 }
 
@@ -144,7 +160,10 @@ fn rpc_status(response: crate::Response) -> Result<crate::Response, Error> {
         ErrorKind::RateLimited | ErrorKind::Unauthorized | ErrorKind::Quota | ErrorKind::TooLarge
     );
     match told {
-        Some(error) if !keep_status => Err(error.into_error().with_status(status)),
+        Some(error) if !keep_status => {
+            let error = error.into_error().with_delay(by_status.retry_after);
+            Err(error.with_status(status))
+        }
         _ => Err(by_status),
     }
 }
