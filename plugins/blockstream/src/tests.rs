@@ -34,8 +34,10 @@ fn the_json_429_is_a_rate_answer_with_advice_and_no_delay() {
     assert_eq!(error.kind, ErrorKind::RateLimited);
     assert_eq!(error.retry_after, None);
     assert!(error.message.contains("700 requests an hour"), "{error}");
-    // The same notice with the wrong status is no amount either.
-    assert_eq!(failure(200, body).kind, ErrorKind::Malformed);
+    // The same notice with the wrong status is no amount either, and no fault.
+    let error = failure(200, body);
+    assert_eq!(error.kind, ErrorKind::RateLimited);
+    assert!(error.message.contains("700 requests an hour"), "{error}");
 }
 
 #[test]

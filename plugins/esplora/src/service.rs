@@ -18,7 +18,23 @@ pub trait Service: Send + Sync + 'static {
 
 /// The answer to `request` if its status is 200, else the failure as this service means it.
 pub(crate) async fn ask<S: Service>(cx: &Cx, request: Request) -> Result<Response, Error> {
-    cx.send(request).await?.ok().map_err(explain::<S>)
+    let answer = cx.send(request).await?.ok().and_then(no_notice);
+    answer.map_err(explain::<S>)
+}
+
+/// Gateways were seen to tell their limit with status 200; no answer of the API has these words.
+fn no_notice(response: Response) -> Result<Response, Error> {
+    const HEAD: usize = 1024;
+    let head = &response.body[..response.body.len().min(HEAD)];
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    if !head.contains("too many requests") {
+        return Ok(response);
+    }
+    let error = Error {
+        retry_after: response.retry_after(),
+        ..Error::new(ErrorKind::RateLimited, response.quote())
+    };
+    Err(error.with_status(response.status))
 }
 
 fn explain<S: Service>(mut error: Error) -> Error {

@@ -237,8 +237,6 @@ fn no_broken_body_becomes_an_amount() {
     ] {
         check(body);
     }
-    check("Too Many Requests");
-    check(r#"{"error":"Too Many Requests","message":"Blockstream Explorer API NOTICE"}"#);
     check([0xff, 0xfe, 0x00]);
     let whole = stats(A).to_string();
     for end in 0..whole.len() {
@@ -306,6 +304,20 @@ fn an_impossible_balance_is_no_amount() {
     check(u64::MAX, u64::MAX);
     check(u64::MAX, 0);
     check(2_100_000_000_000_001, 0);
+}
+
+#[test]
+fn a_rate_notice_is_one_with_status_200_too() {
+    for body in [
+        "Too Many Requests",
+        r#"{"error":"Too Many Requests","message":"Blockstream Explorer API NOTICE"}"#,
+        "<html><head><title>429 Too Many Requests</title></head></html>",
+    ] {
+        let bench = addresses_answer(move || ok(body));
+        let error = bench.read(&[A], &[NATIVE]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::RateLimited, "{body}");
+        assert!(error.message.ends_with(Plain::RATE_ADVICE), "{error}");
+    }
 }
 
 #[test]
