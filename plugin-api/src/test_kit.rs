@@ -23,6 +23,8 @@ use std::time::Duration;
 use scanhost_abi::types as abi;
 use scanhost_abi::{BoxFuture, HostHandle, HostServices, ROption};
 
+pub mod matrix;
+
 use crate::{Amount, Cx, Error, Host, Mark, Provider, Readings, Request, Response, Settings};
 
 /// An upstream: what answers a request, or the failure of the transport.

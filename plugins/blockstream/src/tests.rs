@@ -1,5 +1,7 @@
 //! The answers of blockstream.info's gateway.
 
+mod matrix;
+
 use scanhost_plugin_api::prelude::*;
 use scanhost_plugin_api::test_kit::Kit;
 use serde_json::json;

@@ -1,6 +1,7 @@
 //! The provider over a node, in order and out of order.
 
 mod heights;
+mod matrix;
 mod node;
 
 use std::time::Duration;

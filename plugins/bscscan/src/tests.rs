@@ -1,5 +1,7 @@
 //! The provider over an explorer, in order and out of order.
 
+mod matrix;
+
 use std::time::Duration;
 
 use scanhost_evm::bench::{Answer, Ask, Bench, Told};

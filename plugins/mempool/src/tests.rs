@@ -1,5 +1,7 @@
 //! The answers of mempool.space's gateway.
 
+mod matrix;
+
 use std::time::Duration;
 
 use scanhost_plugin_api::prelude::*;

@@ -1,5 +1,6 @@
 mod bench;
 mod faults;
+mod matrix;
 mod owned;
 mod settings;
 mod tokens;
