@@ -49,6 +49,15 @@ mod tests {
         check("+7", None);
         check("1.5", None);
         check("7s", None);
+        check("7 8", None);
+        check("7, 8", None);
+        check("0x7", None);
+        check("\u{667}", None);
+        check("\t7\t", Some(7));
+        check("  ", None);
+        check(&"9".repeat(1000), Some(3600));
+        check(&"0".repeat(1000), None);
+        check("-99999999999999999999999999", None);
         check("", None);
         check("soon", None);
         check("Sun, 06 Nov 1994 08:49:37 GMT", None);
@@ -59,6 +68,11 @@ mod tests {
         check("Sun Nov  6 08:51:17 1994", Some(100));
         check("Mon, 07 Nov 1994 08:49:37 GMT", Some(3600));
         check("Sun, 06 Nov 1994 08:51:17", None);
+        check("Sun, 06 Nov 1994 08:51:17 PST", None);
+        check("06 Nov 1994 08:51:17 GMT", None);
+        check("1994-11-06T08:51:17Z", None);
+        check("Fri, 31 Dec 9999 23:59:59 GMT", Some(3600));
+        check("Sun, 06 Nov 0094 08:51:17 GMT", None);
         check("Thu, 01 Jan 1970 00:00:00 GMT", None);
     }
 
