@@ -35,7 +35,8 @@
 //!
 //! An address of which the ledger was told nothing is a real zero: zero statistics, `0x0`, `"0"`,
 //! or on Solana an account that does not exist. A contract without code answers `0x`, and in
-//! Multicall3 `(true, 0x)`. The state of a chain is the same at every height that it keeps.
+//! Multicall3 `(true, 0x)`. The state of a chain is the same at every height, unless a ledger's
+//! `change` lets a block change it: then each height, slot and tip has the amounts that were so.
 //!
 //! A transaction handed in is in the block after the height at which it came; what it moves is not
 //! looked at, so balances stay as told. [`World::handle`] keeps it when the answer was given, also
@@ -59,7 +60,8 @@
 //! | `Doubled` | | l | l | l | the first entry again at the end |
 //! | `Uninvited` | w | l | l | l | another address's answer; an entry too many; a single reply has a foreign id |
 //! | `WrongChain` | w | w | c | c | block 0, `eth_chainId`, `net_version`, the canary `getChainId()`, `getGenesisHash` |
-//! | `Behind` | w | w | c | c | heights, slots, canaries; the amounts are the same |
+//! | `Behind` | w | w | c | c | heights, slots, canaries, and the amounts of then |
+//! | `ForgottenAsEmpty` | | | c | | a state of more than `states_kept` blocks ago holds nothing and has no code; `missing trie node …` without it |
 //! | `Null` | w | i | c | c | `chain_stats`, `balance`, `result`, `value` is `null` |
 //! | `NumberAsText` | i | i | i | i | sums as text; hex; decimal digits or an ABI string; lamports as text, data as digits |
 //! | `TextAsNumber` | | i | c | | a JSON number |

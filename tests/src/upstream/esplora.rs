@@ -216,7 +216,7 @@ impl View<'_> {
         call: &Call,
         faults: &[Fault],
     ) -> Response {
-        let stats = self.ledger.stats(address);
+        let stats = self.ledger.stats_at(address, self.tip);
         match rest {
             "" => {
                 let cell = call.cells.first();

@@ -94,10 +94,16 @@ pub(crate) fn answer(
     if host.free_plan {
         return not_ok(FREE_PLAN);
     }
+    let behind = on_call(faults, &call, |kind| match kind {
+        Kind::Behind { blocks } => Some(*blocks),
+        _ => None,
+    });
+    let head = ledger.blocks.height_at(now_ms);
+    let head = head.saturating_sub(behind.unwrap_or(0));
     match (query.get("module"), query.get("action")) {
-        ("account", "balance") => balance(&query, ledger, &call, faults),
-        ("account", "balancemulti") => balance_multi(&query, ledger, &call, faults),
-        ("account", "tokenbalance") => token_balance(&query, ledger, &call, faults),
+        ("account", "balance") => balance(&query, ledger, head, &call, faults),
+        ("account", "balancemulti") => balance_multi(&query, ledger, head, &call, faults),
+        ("account", "tokenbalance") => token_balance(&query, ledger, head, &call, faults),
         ("transaction", "gettxreceiptstatus") => receipt_status(&query, ledger, now_ms),
         ("account" | "transaction", _) => not_ok(BAD_ACTION),
         ("proxy", action) => proxy(action, &query, host, ledger, &call, faults, now_ms),
@@ -145,15 +151,27 @@ impl Query {
     }
 }
 
-fn balance(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault]) -> Response {
+fn balance(
+    query: &Query,
+    ledger: &EvmLedger,
+    head: u64,
+    call: &Call,
+    faults: &[Fault],
+) -> Response {
     let address = query.get("address");
     let Some(parsed) = parse_address(address) else {
         return not_ok(BAD_ADDRESS);
     };
-    single(ledger.native_of(parsed), call, faults)
+    single(ledger.native_at(parsed, head), call, faults)
 }
 
-fn token_balance(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault]) -> Response {
+fn token_balance(
+    query: &Query,
+    ledger: &EvmLedger,
+    head: u64,
+    call: &Call,
+    faults: &[Fault],
+) -> Response {
     let Some(address) = parse_address(query.get("address")) else {
         return not_ok(BAD_ADDRESS);
     };
@@ -161,8 +179,7 @@ fn token_balance(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault
         return not_ok(BAD_CONTRACT);
     };
     // The explorer answers 0 for a contract that is no token: it cannot be told from a zero.
-    let token = ledger.tokens.get(&contract);
-    let amount = token.map(|token| token.balance_of(address));
+    let amount = ledger.token_at(contract, address, head);
     single(amount.unwrap_or_default(), call, faults)
 }
 
@@ -177,7 +194,13 @@ fn single(amount: U256, call: &Call, faults: &[Fault]) -> Response {
     }
 }
 
-fn balance_multi(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault]) -> Response {
+fn balance_multi(
+    query: &Query,
+    ledger: &EvmLedger,
+    head: u64,
+    call: &Call,
+    faults: &[Fault],
+) -> Response {
     if call.cells.len() > ADDRESSES_MAX {
         return not_ok("Error! Maximum of 20 addresses are allowed for each call");
     }
@@ -190,7 +213,7 @@ fn balance_multi(query: &Query, ledger: &EvmLedger, call: &Call, faults: &[Fault
         if fault == Some(&Kind::ItemError) {
             continue;
         }
-        let amount = amount_json(ledger.native_of(parsed), fault);
+        let amount = amount_json(ledger.native_at(parsed, head), fault);
         let account = address.to_ascii_lowercase();
         entries.push(format!(r#"{{"account":"{account}","balance":{amount}}}"#));
     }

@@ -17,8 +17,6 @@ pub const MULTICALL3: Address = address!("cA11bde05977b3631167028862bE2a173976CA
 
 /// Blocks below the newest that the `finalized` tag means on BNB Smart Chain.
 const FINALITY_BLOCKS: u64 = 2;
-/// States that a node without an archive keeps.
-const STATES_KEPT: u64 = 128;
 const BODY_MAX: usize = 5 * 1024 * 1024;
 
 mod abi {
@@ -128,6 +126,7 @@ pub(crate) fn answer_method(
         chain_id,
         head: head.saturating_sub(behind.unwrap_or(0)),
         subcalls_max: host.subcalls_max,
+        states_kept: host.states_kept,
     };
     match method {
         "eth_chainId" => Ok(format!("\"{chain_id:#x}\"")),
@@ -136,8 +135,8 @@ pub(crate) fn answer_method(
         "eth_getBalance" => node.get_balance(params),
         "eth_getCode" => {
             let address = address_param(params, 0)?;
-            node.state_height(params.get(1))?;
-            let code = if node.has_code(address) {
+            let height = node.state_height(params.get(1))?;
+            let code = if node.has_code(address, height) {
                 "0x6080604052"
             } else {
                 "0x"
@@ -177,6 +176,7 @@ struct Node<'a> {
     chain_id: u64,
     head: u64,
     subcalls_max: usize,
+    states_kept: u64,
 }
 
 // === impl Node ===
@@ -184,8 +184,8 @@ struct Node<'a> {
 impl Node<'_> {
     fn get_balance(&self, params: &[Value]) -> Result<Raw, RpcError> {
         let address = address_param(params, 0)?;
-        self.state_height(params.get(1))?;
-        let amount = self.ledger.native_of(address);
+        let height = self.state_height(params.get(1))?;
+        let amount = self.native(address, height);
         let cell = self.asked.cells.first();
         let fault = cell.and_then(|cell| on_cell(self.faults, self.asked, cell));
         Ok(match fault {
@@ -213,13 +213,24 @@ impl Node<'_> {
         if height > self.head {
             return Err(RpcError::new(-32000, "header not found"));
         }
-        if self.head - height >= STATES_KEPT {
+        if self.is_forgotten(height) && !has(self.faults, self.asked, &Kind::ForgottenAsEmpty) {
             let hash = self.ledger.blocks.hash(height);
             let message =
                 format!("missing trie node {hash} (path ) state 0x{hash} is not available");
             return Err(RpcError::new(-32000, message));
         }
         Ok(height)
+    }
+
+    fn is_forgotten(&self, height: u64) -> bool {
+        self.head.saturating_sub(height) >= self.states_kept
+    }
+
+    fn native(&self, address: Address, height: u64) -> U256 {
+        match self.is_forgotten(height) {
+            true => U256::ZERO,
+            false => self.ledger.native_at(address, height),
+        }
     }
 
     fn height_of(&self, tag: &str) -> Result<u64, RpcError> {
@@ -291,15 +302,19 @@ impl Node<'_> {
         }
     }
 
-    fn has_code(&self, address: Address) -> bool {
-        self.ledger.tokens.contains_key(&address)
-            || (address == MULTICALL3 && self.ledger.multicall)
+    fn has_code(&self, address: Address, height: u64) -> bool {
+        let known = self.ledger.tokens.contains_key(&address) || self.is_multicall(address);
+        known && !self.is_forgotten(height)
+    }
+
+    fn is_multicall(&self, address: Address) -> bool {
+        address == MULTICALL3 && self.ledger.multicall
     }
 
     fn call(&self, to: Address, data: &[u8], height: u64) -> Result<Raw, RpcError> {
         let aggregate = abi::aggregate3Call::abi_decode(data);
         let data = match aggregate {
-            Ok(aggregate) if to == MULTICALL3 && self.ledger.multicall => {
+            Ok(aggregate) if self.is_multicall(to) && self.has_code(to, height) => {
                 self.aggregate(aggregate.calls, height)?
             }
             _ => {
@@ -380,11 +395,14 @@ impl Node<'_> {
     /// What the contract returns; an address without code returns nothing and succeeds.
     fn run(&self, to: Address, data: &[u8], height: u64) -> Result<Bytes, String> {
         let selector = data.first_chunk::<4>().copied().unwrap_or_default();
-        if to == MULTICALL3 && self.ledger.multicall {
+        if !self.has_code(to, height) {
+            return Ok(Bytes::new());
+        }
+        if self.is_multicall(to) {
             return match selector {
                 abi::getEthBalanceCall::SELECTOR => {
                     let (_, address) = one_address(data).ok_or_else(String::new)?;
-                    Ok(word(self.ledger.native_of(address)))
+                    Ok(word(self.native(address, height)))
                 }
                 abi::getBlockNumberCall::SELECTOR => Ok(word(U256::from(height))),
                 abi::getChainIdCall::SELECTOR => Ok(word(U256::from(self.chain_id))),
@@ -396,17 +414,20 @@ impl Node<'_> {
             };
         }
         match self.ledger.tokens.get(&to) {
-            Some(token) => self.run_token(token, selector, data),
+            Some(token) => match (selector, one_address(data)) {
+                (abi::balanceOfCall::SELECTOR, Some((_, owner))) => {
+                    let amount = self.ledger.token_at(to, owner, height);
+                    Ok(word(amount.unwrap_or_default()))
+                }
+                _ => self.run_token(token, selector),
+            },
             None => Ok(Bytes::new()),
         }
     }
 
-    fn run_token(&self, token: &Token, selector: [u8; 4], data: &[u8]) -> Result<Bytes, String> {
+    /// What a token tells of itself.
+    fn run_token(&self, token: &Token, selector: [u8; 4]) -> Result<Bytes, String> {
         match selector {
-            abi::balanceOfCall::SELECTOR => {
-                let (_, owner) = one_address(data).ok_or_else(String::new)?;
-                Ok(word(token.balance_of(owner)))
-            }
             abi::decimalsCall::SELECTOR => {
                 let wrong = self.faults.iter().find_map(|fault| match fault.what {
                     Kind::WrongDecimals { decimals } => Some(decimals),

@@ -115,6 +115,8 @@ pub enum Kind {
         /// Blocks or slots.
         blocks: u64,
     },
+    /// A state that is not kept is answered as if nothing were in it.
+    ForgottenAsEmpty,
     /// The result is `null` where that is no legal answer.
     Null,
     /// An amount in the wrong textual form.

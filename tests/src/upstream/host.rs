@@ -41,6 +41,9 @@ pub struct Host {
     /// EVM: most sub-calls of one `aggregate3`, above which the call runs out of gas; 6,000.
     #[serde(default = "subcalls_max")]
     pub subcalls_max: usize,
+    /// EVM: states that are kept, from the newest back; 128 as in geth.
+    #[serde(default = "states_kept")]
+    pub states_kept: u64,
     /// Solana: most accounts of one `getMultipleAccounts`; 100.
     #[serde(default = "accounts_max")]
     pub accounts_max: usize,
@@ -83,6 +86,7 @@ impl Host {
             oauth2: None,
             batch_max: batch_max(),
             subcalls_max: subcalls_max(),
+            states_kept: states_kept(),
             accounts_max: accounts_max(),
             windows: Vec::new(),
         }
@@ -105,6 +109,10 @@ fn batch_max() -> usize {
 
 fn subcalls_max() -> usize {
     6000
+}
+
+fn states_kept() -> u64 {
+    128
 }
 
 fn accounts_max() -> usize {

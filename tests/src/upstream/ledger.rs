@@ -2,6 +2,7 @@
 
 mod bitcoin;
 mod evm;
+mod past;
 mod seeded;
 mod solana;
 
@@ -59,7 +60,7 @@ pub struct Transaction {
 // === impl Ledger ===
 
 impl Ledger {
-    /// What an address holds, in the smallest unit; `None` when the asset does not exist here.
+    /// What an address holds in the end, in the smallest unit; `None` when the asset does not exist here.
     ///
     /// `asset` is the native symbol (`BTC`, `BNB`, `SOL`), a token's symbol, or its contract. An
     /// address of which the ledger was told nothing holds zero. Bitcoin's is the confirmed part.

@@ -136,7 +136,7 @@ impl<'a> Node<'a> {
                 let key = pubkey(params.first())?;
                 let form = Form::of(params.get(1), Encoding::Base58)?;
                 let slot = self.slot(params.get(1))?;
-                let account = self.account_json(&key, self.asked.cells.first(), &form)?;
+                let account = self.account_json(&key, self.asked.cells.first(), &form, slot)?;
                 Ok(with_context(slot, &account))
             }
             "getMultipleAccounts" => self.get_multiple(params),
@@ -189,7 +189,7 @@ impl<'a> Node<'a> {
         let key = pubkey(params.first())?;
         let slot = self.slot(params.get(1))?;
         let fault = self.fault(self.asked.cells.first())?;
-        let account = self.faulty(&key, fault);
+        let account = self.faulty(&key, fault, slot);
         let lamports = account.map_or(0, |account| account.lamports);
         Ok(with_context(slot, &lamports_json(lamports, fault)))
     }
@@ -213,7 +213,7 @@ impl<'a> Node<'a> {
             return Ok(with_context(slot, "null"));
         }
         let accounts = keys.iter().zip(&self.asked.cells);
-        let accounts = accounts.map(|(key, cell)| self.account_json(key, Some(cell), &form));
+        let accounts = accounts.map(|(key, cell)| self.account_json(key, Some(cell), &form, slot));
         let accounts: Vec<Raw> = accounts.collect::<Result<_, _>>()?;
         let accounts = self.list(accounts, || Account::wallet(1).json(&form, None));
         Ok(with_context(slot, &accounts?))
@@ -245,15 +245,17 @@ impl<'a> Node<'a> {
         if self.has(&Kind::Null) {
             return Ok(with_context(slot, "null"));
         }
-        let accounts = self.ledger.accounts_of(&owner).filter(|(_, account)| {
+        let accounts = self.ledger.accounts_of(&owner).filter(|(key, account)| {
+            let exists = self.ledger.account_at(key, slot).is_some();
             let its_program = self.ledger.mint(&account.mint).map(|mint| mint.program);
-            mint.is_none_or(|mint| mint == account.mint)
+            exists
+                && mint.is_none_or(|mint| mint == account.mint)
                 && (program.is_none() || program == its_program)
         });
         let keyed =
             |key: Pubkey, account: Raw| format!(r#"{{"account":{account},"pubkey":"{key}"}}"#);
         let accounts = accounts.map(|(key, _)| {
-            let account = self.account_json(&key, self.asked.cells.first(), &form)?;
+            let account = self.account_json(&key, self.asked.cells.first(), &form, slot)?;
             Ok(keyed(key, account))
         });
         let accounts: Vec<Raw> = accounts.collect::<Result<_, RpcError>>()?;
@@ -355,23 +357,23 @@ impl<'a> Node<'a> {
         key: &Pubkey,
         cell: Option<&Cell>,
         form: &Form,
+        slot: u64,
     ) -> Result<Raw, RpcError> {
         let fault = self.fault(cell)?;
-        match self.faulty(key, fault) {
+        match self.faulty(key, fault, slot) {
             Some(account) => account.json(form, fault),
             None => Ok("null".to_owned()),
         }
     }
 
-    fn faulty(&self, key: &Pubkey, fault: Option<&Kind>) -> Option<Account> {
-        let Some(token) = self.ledger.account(key) else {
-            let mut account = self.account(key)?;
+    fn faulty(&self, key: &Pubkey, fault: Option<&Kind>, slot: u64) -> Option<Account> {
+        let Some(mut token) = self.ledger.account_at(key, slot) else {
+            let mut account = self.account(key, slot)?;
             if fault == Some(&Kind::Lie) {
                 account.lamports = account.lamports.saturating_add(1);
             }
             return Some(account);
         };
-        let mut token = *token;
         let mint = self.ledger.mint(&token.mint)?;
         match fault {
             Some(Kind::WrongOwner) => token.owner = Pubkey::new_from_array([0xee; 32]),
@@ -387,10 +389,8 @@ impl<'a> Node<'a> {
         Some(account)
     }
 
-    fn account(&self, key: &Pubkey) -> Option<Account> {
-        if let Some(token) = self.ledger.account(key) {
-            return Some(Account::token(token, self.ledger.mint(&token.mint)?));
-        }
+    /// An account that is no token account.
+    fn account(&self, key: &Pubkey, slot: u64) -> Option<Account> {
         if let Some(mint) = self.ledger.mint(key) {
             let wrong = self.faults.iter().find_map(|fault| match fault.what {
                 Kind::WrongDecimals { decimals } => Some(decimals),
@@ -399,7 +399,7 @@ impl<'a> Node<'a> {
             let decimals = wrong.unwrap_or(mint.decimals);
             return Some(Account::mint(mint, decimals, self.ledger.supply(key)));
         }
-        self.ledger.lamports.get(key).copied().map(Account::wallet)
+        self.ledger.lamports_at(key, slot).map(Account::wallet)
     }
 }
 

@@ -13,6 +13,7 @@ use super::*;
 mod bitcoin_hosts;
 mod broadcasts;
 mod evm_hosts;
+mod heights;
 mod over_http;
 mod solana_host;
 

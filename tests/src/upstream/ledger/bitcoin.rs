@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bitcoin::Network;
 
 use super::Blocks;
+use super::past::Past;
 
 /// A Bitcoin network with its addresses' statistics.
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub struct BitcoinLedger {
     /// The chain.
     pub blocks: Blocks,
     addresses: HashMap<String, Stats>,
+    past: Past<String, Stats>,
 }
 
 /// What Esplora tells of an address.
@@ -50,6 +52,7 @@ impl BitcoinLedger {
             network,
             blocks: Blocks::at(height),
             addresses: HashMap::new(),
+            past: Past::default(),
         }
     }
 
@@ -63,7 +66,26 @@ impl BitcoinLedger {
         self.set(address, Stats::confirmed_only(sats));
     }
 
-    /// The statistics of an address; all zero when it was never used.
+    /// Lets the block at `height` change the statistics of an address. Below it reads what was
+    /// told before, also while the chain has not come so far.
+    ///
+    /// # Panics
+    ///
+    /// When a later block changed them already.
+    pub fn change(&mut self, address: &str, height: u64, stats: Stats) {
+        let address = canonical(address);
+        let held = self.addresses.insert(address.clone(), stats);
+        self.past.keep(address, height, held.unwrap_or_default());
+    }
+
+    /// The statistics of an address when the block at `height` was the newest.
+    #[must_use]
+    pub fn stats_at(&self, address: &str, height: u64) -> Stats {
+        let past = self.past.at(&canonical(address), height);
+        past.unwrap_or_else(|| self.stats(address))
+    }
+
+    /// The statistics of an address in the end; all zero when it was never used.
     #[must_use]
     pub fn stats(&self, address: &str) -> Stats {
         let stats = self.addresses.get(&canonical(address));

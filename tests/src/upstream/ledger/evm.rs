@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use alloy::primitives::{Address, U256};
 
 use super::Blocks;
+use super::past::Past;
 
 /// An EVM chain with its native balances and tokens.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct EvmLedger {
     pub native: HashMap<Address, U256>,
     /// Token contracts; every other address has no code.
     pub tokens: HashMap<Address, Token>,
+    /// By contract, if any, and holder.
+    past: Past<(Option<Address>, Address), U256>,
 }
 
 /// An ERC-20 contract.
@@ -47,6 +50,7 @@ impl EvmLedger {
             blocks: Blocks::at(height),
             native: HashMap::new(),
             tokens: HashMap::new(),
+            past: Past::default(),
         }
     }
 
@@ -60,7 +64,47 @@ impl EvmLedger {
         self.tokens.entry(contract).insert_entry(token).into_mut()
     }
 
-    /// The native balance in wei.
+    /// Lets the block at `height` change what a holder has natively, or in a token. Below it reads
+    /// what was told before, also while the chain has not come so far.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such token, or a later block changed it already.
+    pub fn change(
+        &mut self,
+        contract: Option<Address>,
+        holder: Address,
+        height: u64,
+        amount: U256,
+    ) {
+        let balances = match contract {
+            None => &mut self.native,
+            Some(contract) => {
+                let token = self.tokens.get_mut(&contract);
+                &mut token.expect("the token was added").balances
+            }
+        };
+        let held = balances.insert(holder, amount).unwrap_or_default();
+        self.past.keep((contract, holder), height, held);
+    }
+
+    /// The native balance in wei when the block at `height` was the newest.
+    #[must_use]
+    pub fn native_at(&self, address: Address, height: u64) -> U256 {
+        let past = self.past.at(&(None, address), height);
+        past.unwrap_or_else(|| self.native_of(address))
+    }
+
+    /// The balance in base units of a token when the block at `height` was the newest; `None` for
+    /// a contract that is none.
+    #[must_use]
+    pub fn token_at(&self, contract: Address, holder: Address, height: u64) -> Option<U256> {
+        let token = self.tokens.get(&contract)?;
+        let past = self.past.at(&(Some(contract), holder), height);
+        Some(past.unwrap_or_else(|| token.balance_of(holder)))
+    }
+
+    /// The native balance in wei, in the end.
     #[must_use]
     pub fn native_of(&self, address: Address) -> U256 {
         self.native.get(&address).copied().unwrap_or_default()
@@ -82,7 +126,7 @@ impl EvmLedger {
 // === impl Token ===
 
 impl Token {
-    /// The balance in base units.
+    /// The balance in base units, in the end.
     #[must_use]
     pub fn balance_of(&self, address: Address) -> U256 {
         self.balances.get(&address).copied().unwrap_or_default()

@@ -6,6 +6,7 @@ use alloy::primitives::U256;
 use solana_pubkey::Pubkey;
 
 use super::Blocks;
+use super::past::Past;
 
 /// The legacy token program.
 pub const TOKEN_PROGRAM: Pubkey =
@@ -29,6 +30,8 @@ pub struct SolanaLedger {
     mints: HashMap<Pubkey, Mint>,
     accounts: HashMap<Pubkey, TokenAccount>,
     by_owner: HashMap<Pubkey, Vec<Pubkey>>,
+    past_lamports: Past<Pubkey, Option<u64>>,
+    past_accounts: Past<Pubkey, Option<TokenAccount>>,
 }
 
 /// A mint.
@@ -80,6 +83,8 @@ impl SolanaLedger {
             mints: HashMap::new(),
             accounts: HashMap::new(),
             by_owner: HashMap::new(),
+            past_lamports: Past::default(),
+            past_accounts: Past::default(),
         }
     }
 
@@ -120,6 +125,44 @@ impl SolanaLedger {
                 .or_default()
                 .push(address);
         }
+    }
+
+    /// Lets the block of a slot change the balance of a wallet. Below it reads what was told
+    /// before, also while the chain has not come so far.
+    ///
+    /// # Panics
+    ///
+    /// When a later slot changed it already.
+    pub fn change(&mut self, wallet: Pubkey, slot: u64, lamports: u64) {
+        let held = self.lamports.insert(wallet, lamports);
+        self.past_lamports.keep(wallet, slot, held);
+    }
+
+    /// As [`change`](Self::change), of a wallet's associated account.
+    ///
+    /// # Panics
+    ///
+    /// When a later slot changed it already, or the mint was not added before.
+    pub fn change_token(&mut self, owner: Pubkey, mint: Pubkey, slot: u64, amount: u64) {
+        let program = self.mints.get(&mint).expect("the mint was added").program;
+        let address = associated_account(&owner, &mint, &program);
+        let held = self.account(&address).copied();
+        self.past_accounts.keep(address, slot, held);
+        self.set_token(owner, mint, amount);
+    }
+
+    /// The lamports of a wallet when a slot was the newest; `None` where there is no wallet.
+    #[must_use]
+    pub fn lamports_at(&self, wallet: &Pubkey, slot: u64) -> Option<u64> {
+        let past = self.past_lamports.at(wallet, slot);
+        past.unwrap_or_else(|| self.lamports.get(wallet).copied())
+    }
+
+    /// A token account when a slot was the newest.
+    #[must_use]
+    pub fn account_at(&self, address: &Pubkey, slot: u64) -> Option<TokenAccount> {
+        let past = self.past_accounts.at(address, slot);
+        past.unwrap_or_else(|| self.account(address).copied())
     }
 
     /// A mint by its address.
