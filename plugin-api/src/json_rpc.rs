@@ -70,10 +70,10 @@ impl Cx {
     /// (see below), or [`Malformed`](ErrorKind::Malformed): not JSON, no `result`, another id,
     /// another shape. A `null` is `Malformed` unless `T` takes it.
     ///
-    /// The kinds of JSON-RPC errors: 429, -32005, -32007, -32029, -32429, and texts of rate limits:
-    /// `RateLimited`. -32601: `Unsupported`. -32600 and -32602 and 3: `Refused`. -32003 with
-    /// "response too large" and texts of batch limits: `TooLarge`. All others: `ServerError`. A
-    /// provider whose codes mean something else looks at [`Error::code`].
+    /// The kinds of JSON-RPC errors: texts of limits of batch, request, response and gas:
+    /// `TooLarge`, whatever the code. 429, -32005, -32007, -32029, -32429, and texts of rate
+    /// limits: `RateLimited`. -32601: `Unsupported`. -32600 and -32602 and 3: `Refused`. All
+    /// others: `ServerError`. A provider whose codes mean something else looks at [`Error::code`].
     pub async fn rpc<T: for<'de> Deserialize<'de>>(&self, call: RpcCall) -> Result<T, Error> {
         let body = serde_json::to_vec(&call.body(0)).expect("JSON values serialize");
         let response = self.send(Request::post_json("", body)).await?;
@@ -228,10 +228,11 @@ impl RpcError {
         let text = self.message.to_ascii_lowercase();
         let says = |texts: &[&str]| texts.iter().any(|needle| text.contains(needle));
         let kind = match self.code {
+            // First, for "the batch size has exceeded the limit" is no rate, whatever its code.
+            _ if says(SIZE_TEXTS) => ErrorKind::TooLarge,
             429 | -32005 | -32007 | -32029 | -32429 => ErrorKind::RateLimited,
             _ if says(RATE_TEXTS) => ErrorKind::RateLimited,
             _ if says(PLAN_TEXTS) => ErrorKind::Quota,
-            _ if says(SIZE_TEXTS) => ErrorKind::TooLarge,
             -32601 => ErrorKind::Unsupported,
             -32600 | -32602 | 3 => ErrorKind::Refused,
             _ => ErrorKind::ServerError,
@@ -253,10 +254,18 @@ const PLAN_TEXTS: &[&str] = &["reached the free tier", "monthly capacity limit"]
 const SIZE_TEXTS: &[&str] = &[
     "batch too large",
     "batch limit",
+    "batch size",
+    "too many requests in batch",
+    "too many requests in a batch",
     "response too large",
+    "response size",
     "out of gas",
     "too many inputs",
     "request entity too large",
+    "request body too large",
+    "request too large",
+    "payload too large",
+    "uri too long",
 ];
 
 /// Reads a value as strictly as [`Response::json`](crate::Response::json) reads a body.
@@ -387,6 +396,18 @@ mod tests {
             ErrorKind::TooLarge,
         );
         check(-32003, "response too large", ErrorKind::TooLarge);
+        for (code, message) in [
+            (-32600, "Batch size too large"),
+            (-32005, "batch size is too large"),
+            (429, "The batch size has exceeded the limit of 10"),
+            (-32005, "too many requests in a batch"),
+            (-32008, "Response size exceeded the limit"),
+            (-32602, "Too many inputs provided; max 5"),
+            (-32600, "request body too large"),
+        ] {
+            check(code, message, ErrorKind::TooLarge);
+        }
+        check(-32600, "invalid request", ErrorKind::Refused);
         check(-32000, "out of gas", ErrorKind::TooLarge);
         check(
             -32601,

@@ -95,6 +95,8 @@ const TEXTS: &[(&str, ErrorKind, u64, &str)] = &[
     ),
     ("invalid action name", ErrorKind::Unsupported, 0, ""),
     ("invalid module name", ErrorKind::Unsupported, 0, ""),
+    ("maximum of", ErrorKind::TooLarge, 0, ""),
+    ("uri too long", ErrorKind::TooLarge, 0, ""),
     ("invalid address format", ErrorKind::Refused, 0, ""),
     ("invalid contract address", ErrorKind::Refused, 0, ""),
     ("query timeout", ErrorKind::ServerError, 0, ""),
@@ -154,6 +156,11 @@ mod tests {
             "You are using a deprecated V1 endpoint, switch to Etherscan API V2 using \
              https://docs.etherscan.io/v2-migration",
             ErrorKind::Unsupported,
+            None,
+        );
+        check(
+            "Error! Maximum of 20 addresses are allowed for each call",
+            ErrorKind::TooLarge,
             None,
         );
         check("Error! Invalid address format", ErrorKind::Refused, None);
