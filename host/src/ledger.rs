@@ -80,7 +80,7 @@ impl Ledger {
     /// [`LedgerError::Locked`] while another process works with the SQLite file;
     /// [`LedgerError::NotAStore`] and [`LedgerError::Newer`] for files that were left untouched.
     pub async fn open(url: &str, clock: SharedClock) -> Result<Self, LedgerError> {
-        let opened = engine::open(url, clock.unix_ms()).await?;
+        let opened = engine::open(url, clock.clone()).await?;
         // With the lock in hand, nobody else can be at work on what is left unfinished.
         let alone = opened.lock.is_some();
         let ledger = Self::start(opened, clock).await?;
@@ -97,7 +97,7 @@ impl Ledger {
     /// [`LedgerError::Missing`] when there is none, [`LedgerError::Older`] when it must be migrated
     /// first, else as [`Ledger::open`].
     pub async fn open_read_only(url: &str, clock: SharedClock) -> Result<Self, LedgerError> {
-        let opened = engine::open_read_only(url).await?;
+        let opened = engine::open_read_only(url, clock.clone()).await?;
         Self::start(opened, clock).await
     }
 

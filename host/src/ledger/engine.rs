@@ -15,6 +15,7 @@ use super::error::LedgerError;
 use super::file::{FileState, StoreFile, StoreLock};
 use super::readers::{Read, Readers};
 use super::sql::get;
+use crate::clock::SharedClock;
 
 /// Marks a SQLite file as a Scanhost store: `SHLG` in ASCII, shown by `file`.
 const APPLICATION_ID: i64 = 0x5348_4c47;
@@ -89,16 +90,18 @@ enum Schema {
     Foreign(String),
 }
 
-/// Opens the store at `url`; `now_ms` names the backup that precedes a migration.
-pub(super) async fn open(url: &str, now_ms: i64) -> Result<Opened, LedgerError> {
+/// Opens the store at `url`; the time names the backup that precedes a migration.
+pub(super) async fn open(url: &str, clock: SharedClock) -> Result<Opened, LedgerError> {
+    let _hold = clock.hold();
     match Location::parse(url)? {
-        Location::Sqlite(file) => open_sqlite(file, now_ms).await,
-        Location::Postgres(url) => open_postgres(url).await,
+        Location::Sqlite(file) => open_sqlite(file, clock).await,
+        Location::Postgres(url) => open_postgres(url, clock).await,
     }
 }
 
 /// Opens the store at `url` for looking only; never creates, migrates or locks.
-pub(super) async fn open_read_only(url: &str) -> Result<Opened, LedgerError> {
+pub(super) async fn open_read_only(url: &str, clock: SharedClock) -> Result<Opened, LedgerError> {
+    let _hold = clock.hold();
     match Location::parse(url)? {
         Location::Sqlite(file) => {
             if file.state()? == FileState::Empty {
@@ -110,13 +113,13 @@ pub(super) async fn open_read_only(url: &str) -> Result<Opened, LedgerError> {
             check_current(&file, schema)?;
             Ok(Opened {
                 engine: Engine::Sqlite,
-                readers: Readers::connect(file.url("mode=ro")?).await?,
+                readers: Readers::connect(file.url("mode=ro")?, clock).await?,
                 writer: None,
                 lock: None,
             })
         }
         Location::Postgres(url) => {
-            let readers = Readers::connect(url).await?;
+            let readers = Readers::connect(url, clock).await?;
             let known = newest(&POSTGRES_MIGRATIONS);
             let row = sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations")
                 .first(&readers, "read the schema's version")
@@ -137,7 +140,7 @@ pub(super) async fn open_read_only(url: &str) -> Result<Opened, LedgerError> {
     }
 }
 
-async fn open_sqlite(file: StoreFile, now_ms: i64) -> Result<Opened, LedgerError> {
+async fn open_sqlite(file: StoreFile, clock: SharedClock) -> Result<Opened, LedgerError> {
     // First the look that cannot change anything, then the lock, then SQLite.
     let state = file.state()?;
     let lock = file.lock()?;
@@ -165,7 +168,7 @@ async fn open_sqlite(file: StoreFile, now_ms: i64) -> Result<Opened, LedgerError
                 });
             }
             Schema::At(found) if found < known => {
-                let backup = backup(&file, found, now_ms).await?;
+                let backup = backup(&file, found, clock.unix_ms()).await?;
                 tracing::info!(
                     store = %file.display(),
                     backup = %backup.display(),
@@ -189,13 +192,13 @@ async fn open_sqlite(file: StoreFile, now_ms: i64) -> Result<Opened, LedgerError
         .map_err(|error| migrate_error(&file.display(), error, known))?;
     Ok(Opened {
         engine: Engine::Sqlite,
-        readers: Readers::connect(file.url("mode=ro")?).await?,
+        readers: Readers::connect(file.url("mode=ro")?, clock).await?,
         writer: Some(writer),
         lock: Some(lock),
     })
 }
 
-async fn open_postgres(url: String) -> Result<Opened, LedgerError> {
+async fn open_postgres(url: String, clock: SharedClock) -> Result<Opened, LedgerError> {
     let mut writer = WriterConnection::new(url.clone());
     let known = newest(&POSTGRES_MIGRATIONS);
     let connection = writer
@@ -208,7 +211,7 @@ async fn open_postgres(url: String) -> Result<Opened, LedgerError> {
         .map_err(|error| migrate_error("PostgreSQL", error, known))?;
     Ok(Opened {
         engine: Engine::Postgres,
-        readers: Readers::connect(url).await?,
+        readers: Readers::connect(url, clock).await?,
         writer: Some(writer),
         lock: None,
     })

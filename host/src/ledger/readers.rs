@@ -14,6 +14,7 @@ use sqlx::{Any, AnyConnection, Connection};
 use tokio::sync::Semaphore;
 
 use super::error::LedgerError;
+use crate::clock::SharedClock;
 
 /// Reading connections at once.
 const READERS_MAX: u32 = 4;
@@ -23,6 +24,7 @@ pub(super) struct Readers {
     url: String,
     permits: Semaphore,
     idle: Mutex<Vec<AnyConnection>>,
+    clock: SharedClock,
 }
 
 /// A query that runs on one of the readers.
@@ -46,7 +48,8 @@ pub(super) trait Read {
 
 impl Readers {
     /// Opens the first connection; `url` may hold a password and is never printed.
-    pub(super) async fn connect(url: String) -> Result<Self, LedgerError> {
+    pub(super) async fn connect(url: String, clock: SharedClock) -> Result<Self, LedgerError> {
+        let _hold = clock.hold();
         let connection = AnyConnection::connect(&url)
             .await
             .map_err(LedgerError::database("open the database"))?;
@@ -54,11 +57,13 @@ impl Readers {
             url,
             permits: Semaphore::new(READERS_MAX as usize),
             idle: Mutex::new(vec![connection]),
+            clock,
         })
     }
 
     /// Waits for the reads that are under way; later ones fail.
     pub(super) async fn close(&self) {
+        let _hold = self.clock.hold();
         // An error means that it is closed already.
         let permits = self.permits.acquire_many(READERS_MAX).await;
         self.permits.close();
@@ -100,6 +105,7 @@ impl fmt::Debug for Readers {
 
 impl Read for Query<'_, Any, AnyArguments> {
     async fn all(self, readers: &Readers, doing: &'static str) -> Result<Vec<AnyRow>, LedgerError> {
+        let _hold = readers.clock.hold();
         let _permit = readers
             .permits
             .acquire()

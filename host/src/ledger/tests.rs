@@ -19,6 +19,7 @@ mod killed;
 mod opening;
 mod passes;
 mod records;
+mod virtual_time;
 
 /// Where the tests' wall clock starts.
 const START_MS: i64 = 1_795_219_200_000;

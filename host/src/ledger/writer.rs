@@ -13,7 +13,7 @@ use super::engine::{Engine, Insert, WriterConnection};
 use super::error::LedgerError;
 use super::file::StoreLock;
 use super::sql::statement;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, TimeHold};
 
 /// Pieces of work that wait before callers are held back.
 const QUEUE_MAX: usize = 256;
@@ -48,11 +48,12 @@ pub(super) struct Txn<'c> {
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     inbox: mpsc::Sender<Message>,
+    clock: SharedClock,
 }
 
 enum Message {
     Work(Box<dyn Job>),
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<()>, TimeHold),
 }
 
 /// A [`Write`] with its type forgotten and its result kept until the commit.
@@ -69,6 +70,8 @@ struct Piece<W: Write> {
     work: Option<W>,
     result: Option<Result<W::Output, LedgerError>>,
     reply: oneshot::Sender<Result<W::Output, LedgerError>>,
+    /// Virtual time waits for the database, whether or not the caller still does.
+    _hold: TimeHold,
 }
 
 struct WriterTask {
@@ -112,13 +115,16 @@ impl Writer {
         let task = WriterTask {
             engine,
             connection,
-            clock,
+            clock: clock.clone(),
             inbox,
             newest_event,
             lock,
         };
         tokio::spawn(task.run());
-        Self { inbox: sender }
+        Self {
+            inbox: sender,
+            clock,
+        }
     }
 
     /// Writes and waits for the commit.
@@ -132,6 +138,7 @@ impl Writer {
             work: Some(work),
             result: None,
             reply,
+            _hold: self.clock.hold(),
         };
         self.inbox
             .send(Message::Work(Box::new(piece)))
@@ -143,7 +150,8 @@ impl Writer {
     /// Finishes what waits, then closes; later work is refused.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.inbox.send(Message::Close(done)).await.is_ok() {
+        let close = Message::Close(done, self.clock.hold());
+        if self.inbox.send(close).await.is_ok() {
             // An error means that the task is gone already.
             let _ = closed.await;
         }
@@ -187,9 +195,9 @@ impl WriterTask {
             for message in messages.drain(..) {
                 match message {
                     Message::Work(job) => group.push(job),
-                    Message::Close(done) => {
+                    Message::Close(done, hold) => {
                         self.inbox.close();
-                        closers.push(done);
+                        closers.push((done, hold));
                     }
                 }
             }
@@ -199,7 +207,7 @@ impl WriterTask {
         }
         self.connection.close(self.engine).await;
         drop(self.lock);
-        for done in closers {
+        for (done, _hold) in closers {
             // Nobody waits any more: fine.
             let _ = done.send(());
         }

@@ -431,7 +431,6 @@ async fn a_dead_provider_costs_no_cell_and_few_calls() {
     assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 500));
     assert_ne!(bench.circuit(0), CircuitState::Closed);
     // Three open the circuit, one may have been under way beside the third, then one per cooldown.
-    // (Paused time runs on while the ledger writes.)
     let times = bench.providers[0].call_times.lock().unwrap();
     assert!(
         times.iter().filter(|at| **at < COOLDOWN).count() <= 4,
