@@ -82,8 +82,8 @@ impl Block {
     }
 }
 
-/// N of anvil's "BlockOutOfRangeError: block height is N but requested was M", which it says of
-/// blocks that are not there yet and of blocks whose state it has pruned.
+/// N of `BlockOutOfRangeError: block height is N but requested was M`, which anvil says of blocks
+/// that are not there yet and of blocks whose state it has pruned.
 fn newest_told(text: &str) -> Option<u64> {
     let (_, rest) = text.split_once("blockoutofrangeerror: block height is ")?;
     rest.split(' ').next()?.parse().ok()
