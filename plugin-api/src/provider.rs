@@ -125,7 +125,9 @@ pub enum Scope {
 /// HTTP requests that a call of [`Provider::balances`] sends:
 /// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`.
 ///
-/// The host plans and paces by it; what is asked once per provider (a mint, decimals) is left out.
+/// The host plans and paces by it. What is asked once (a mint, decimals, the tip) comes on top;
+/// `scanhost plan` counts it by the `once` fields. The identity, which the host asks for itself, is
+/// in none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Per call.
@@ -136,6 +138,12 @@ pub struct Cost {
     pub native_cell: u32,
     /// Per token cell.
     pub token_cell: u32,
+    /// Once, with the first call.
+    pub once: u32,
+    /// Once, with the first call that has a token cell.
+    pub once_tokens: u32,
+    /// Once for each token, with its first cell.
+    pub once_per_token: u32,
 }
 
 /// What a provider can do.
@@ -183,6 +191,9 @@ impl Caps {
                 native_batch: 0,
                 native_cell: 1,
                 token_cell: 0,
+                once: 0,
+                once_tokens: 0,
+                once_per_token: 0,
             },
             token_scope: Scope::Wallet,
             commitment_default,
@@ -211,7 +222,13 @@ impl Caps {
                 Scope::All => abi::Scope::ALL,
             },
             commitment_default: self.commitment_default.to_abi(),
-            reserved: [0; 8],
+            once: abi::Once {
+                call: self.cost.once,
+                tokens: self.cost.once_tokens,
+                per_token: self.cost.once_per_token,
+                reserved: 0,
+            },
+            reserved: [0; 6],
         }
     }
 }

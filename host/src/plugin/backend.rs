@@ -61,7 +61,8 @@ impl std::fmt::Display for CallError {
 }
 
 /// HTTP requests of a call:
-/// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`.
+/// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`, and
+/// what is asked once on top.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Per call.
@@ -72,6 +73,24 @@ pub struct Cost {
     pub native_cell: u32,
     /// Per token cell.
     pub token_cell: u32,
+    /// Once, with the first call.
+    pub once: u32,
+    /// Once, with the first call that has a token cell.
+    pub once_tokens: u32,
+    /// Once for each token, with its first cell.
+    pub once_per_token: u32,
+}
+
+impl Cost {
+    /// HTTP requests of one call with that many cells, without what is asked once.
+    #[must_use]
+    pub fn requests(&self, natives: u32, tokens: u32) -> u32 {
+        let batch = if natives > 0 { self.native_batch } else { 0 };
+        self.call
+            .saturating_add(batch)
+            .saturating_add(self.native_cell.saturating_mul(natives))
+            .saturating_add(self.token_cell.saturating_mul(tokens))
+    }
 }
 
 /// What a provider can do; every limit is at least 1.
@@ -556,6 +575,9 @@ fn caps_of(caps: &abi::Caps) -> Result<Caps, String> {
             native_batch: caps.cost.native_batch,
             native_cell: caps.cost.native_cell,
             token_cell: caps.cost.token_cell,
+            once: caps.once.call,
+            once_tokens: caps.once.tokens,
+            once_per_token: caps.once.per_token,
         },
         token_scope: match caps.token_scope {
             abi::Scope::ASSOCIATED => "associated",
@@ -642,7 +664,8 @@ mod tests {
                 cost: abi::Cost::default(),
                 token_scope: abi::Scope::WALLET,
                 commitment_default: abi::Commitment::LATEST,
-                reserved: [0; 8],
+                once: abi::Once::default(),
+                reserved: [0; 6],
             };
             let caps = caps_of(&caps).unwrap();
             (caps.pinned, caps.min_height)

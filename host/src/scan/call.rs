@@ -201,11 +201,7 @@ fn requests_of(cost: &Cost, request: &BalancesRequest) -> u32 {
     let native = |cell: &&(u32, u16)| request.assets[usize::from(cell.1)].is_native();
     let natives = u32::try_from(request.cells.iter().filter(native).count()).unwrap_or(u32::MAX);
     let cells = u32::try_from(request.cells.len()).unwrap_or(u32::MAX);
-    let batch = if natives > 0 { cost.native_batch } else { 0 };
-    cost.call
-        .saturating_add(batch)
-        .saturating_add(cost.native_cell.saturating_mul(natives))
-        .saturating_add(cost.token_cell.saturating_mul(cells - natives))
+    cost.requests(natives, cells - natives)
 }
 
 /// Failures that one bad cell may have caused.

@@ -298,6 +298,20 @@ pub struct Cost {
     pub token_cell: u32,
 }
 
+/// HTTP requests that a provider sends once, on top of [`Cost`]; for planning.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Once {
+    /// With its first call.
+    pub call: u32,
+    /// With the first call that has a token cell.
+    pub tokens: u32,
+    /// With the first cell of each token.
+    pub per_token: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 /// What a provider can do, with its options taken into account.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
@@ -316,6 +330,8 @@ pub struct Caps {
     pub token_scope: Scope,
     /// What is read when the configuration names no commitment.
     pub commitment_default: Commitment,
+    /// What is asked once.
+    pub once: Once,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 6],
 }

@@ -49,14 +49,22 @@ impl Provider for BscRpc {
         };
         let (cells_max, cost) = match (self.multicall, self.rpc_batch) {
             (Some(_), _) => (usize::MAX, one_request),
-            (None, batch::SMALLEST..) => (self.rpc_batch - batch::CANARIES, one_request),
+            (None, batch::SMALLEST..) => (
+                self.rpc_batch - batch::CANARIES,
+                Cost {
+                    // Decimals ride along, and push the first batch over its size.
+                    once_tokens: 1,
+                    ..one_request
+                },
+            ),
             (None, _) => (
                 singles::CELLS_MAX,
                 Cost {
                     call: 2,
-                    native_batch: 0,
                     native_cell: 1,
                     token_cell: 1,
+                    once_per_token: 1,
+                    ..Cost::default()
                 },
             ),
         };

@@ -50,6 +50,7 @@ impl Provider for BscScan {
             cost: Cost {
                 native_batch: 1,
                 token_cell: 1,
+                once_per_token: 1,
                 ..Cost::default()
             },
             token_scope: Scope::Wallet,

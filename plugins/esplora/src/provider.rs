@@ -7,7 +7,7 @@ use bitcoin::Network;
 use scanhost_plugin_api::prelude::*;
 
 use crate::service::{Service, ask};
-use crate::tip::Tip;
+use crate::tip::{TIP_REQUESTS, Tip};
 use crate::wire::{self, AddressStats, Balance};
 use crate::{Options, address};
 
@@ -35,13 +35,18 @@ impl<S: Service> Provider for Esplora<S> {
     }
 
     fn caps(&self) -> Caps {
+        let native = Caps::native(Commitment::Confirmed);
         Caps {
             // No balance of an older block is kept; the tip around a call is certain.
             pinned: false,
             min_height: true,
             cells_per_call_max: self.batch,
             addresses_per_call_max: self.batch,
-            ..Caps::native(Commitment::Confirmed)
+            cost: Cost {
+                once: TIP_REQUESTS,
+                ..native.cost
+            },
+            ..native
         }
     }
 

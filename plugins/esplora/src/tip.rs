@@ -1,15 +1,19 @@
 //! The chain's tip, read seldom.
 
+use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
+use futures_util::future::{Either, select};
 use scanhost_plugin_api::prelude::*;
 
 use crate::service::{Service, ask};
 use crate::wire;
 
+/// Requests of a first look: the height, and the hash at it.
+pub(crate) const TIP_REQUESTS: u32 = 2;
 /// Longest wait for the tip; a tip that hangs must leave the balance its time.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
@@ -21,6 +25,8 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 pub(crate) struct Tip {
     max_age: Duration,
     last: Mutex<Option<Look>>,
+    /// Held while the tip is looked at, so that calls that start together look once.
+    turn: futures_util::lock::Mutex<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +48,21 @@ impl Tip {
         Self {
             max_age,
             last: Mutex::default(),
+            turn: futures_util::lock::Mutex::default(),
         }
     }
 
     /// The mark of balances read from now on; empty when the tip cannot be read.
     pub(crate) async fn mark<S: Service>(&self, cx: &Cx) -> Mark {
+        if let Some(mark) = self.fresh(self.last(), cx.host().monotonic_ms()) {
+            return mark;
+        }
+        // Who waits in vain looks by itself, long before its deadline.
+        let patience = pin!(cx.sleep(WAIT_MAX.min(cx.deadline() / 4)));
+        let _turn = match select(self.turn.lock(), patience).await {
+            Either::Left((turn, _)) => Some(turn),
+            Either::Right(_) => None,
+        };
         let at_ms = cx.host().monotonic_ms();
         let last = self.last();
         if let Some(mark) = self.fresh(last, at_ms) {

@@ -62,6 +62,7 @@ impl Provider for SolanaRpc {
             TokenAccounts::Associated => {
                 let cost = Cost {
                     call: 1,
+                    once_tokens: 1,
                     ..Cost::default()
                 };
                 (batch, cost, Scope::Associated)
@@ -70,6 +71,7 @@ impl Provider for SolanaRpc {
                 let cost = Cost {
                     native_batch: 1,
                     token_cell: 1,
+                    once_tokens: 1,
                     ..Cost::default()
                 };
                 (batch.min(CELLS_ONE_BY_ONE), cost, Scope::All)
