@@ -11,6 +11,7 @@ mod doctor;
 mod explain;
 mod health;
 mod init;
+mod jobs;
 mod judge;
 mod output;
 mod plugins;

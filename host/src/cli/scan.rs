@@ -1,8 +1,7 @@
 //! `scanhost scan`: read balances now and print them.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{self, Context, say};
+use super::jobs::{self, Job, Source};
 use super::output::{self, Format, Out};
-use super::remarks::Remarks;
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, Loaded, StoreUrl, parse_duration};
@@ -23,7 +22,7 @@ use crate::pool::Pool;
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
 use crate::scan::engine::{Ending, Engine, Patience, Progress};
-use crate::scan::list::{AddressList, ListError, ListReader, Remark};
+use crate::scan::list::AddressList;
 use crate::scan::plan::Plan;
 use crate::scan::report::{Report, Row};
 
@@ -66,7 +65,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let loaded = context.load()?;
     let config = &loaded.config;
     let catalog = context.catalog(config)?;
-    let mut jobs = jobs(config, &args)?;
+    let mut jobs = jobs::jobs(config, &args.chains, &args.addresses, &args.assets)?;
     let only = match args.provider.as_deref() {
         Some(name) => Some(only_provider(config, name, &mut jobs)?),
         None => None,
@@ -84,7 +83,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let mut scans = Vec::new();
     for job in jobs {
         let pool = assembler.pool(job.chain, only.as_ref()).await?;
-        let list = read_list(&job, &pool, &ledger).await?;
+        let list = jobs::read_list(&job, &pool, Some(&ledger)).await?;
         scans.push(Scan {
             chain: job.chain,
             assets: job.assets,
@@ -125,20 +124,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         ));
     }
     Ok(exit)
-}
-
-/// One chain to scan.
-struct Job<'c> {
-    chain: &'c Chain,
-    assets: Vec<Asset>,
-    source: Source,
-}
-
-/// Where addresses come from.
-enum Source {
-    Files(Vec<PathBuf>),
-    /// The configured sets.
-    Sets,
 }
 
 struct Scan<'a> {
@@ -366,34 +351,6 @@ async fn worth(scan: &Scan<'_>, pass: &PassId) -> Result<String, CliError> {
     Ok(told)
 }
 
-fn jobs<'c>(config: &'c Config, args: &Args) -> Result<Vec<Job<'c>>, CliError> {
-    let chains = context::chains(config, &args.chains)?;
-    let mut files = files_by_chain(config, &chains, &args.addresses)?;
-    let mut jobs = Vec::new();
-    for chain in chains {
-        let source = match files.remove(chain.name.as_str()) {
-            Some(files) => Source::Files(files),
-            None if args.addresses.is_empty() => Source::Sets,
-            None => continue,
-        };
-        jobs.push(Job {
-            chain,
-            assets: assets(chain, &args.assets),
-            source,
-        });
-    }
-    for symbol in &args.assets {
-        if jobs.iter().all(|job| job.chain.asset(symbol).is_none()) {
-            let known = jobs.iter().flat_map(|job| &job.chain.assets);
-            let known = known.map(|asset| asset.symbol.as_str());
-            let unknown = crate::config::UnknownName::new("asset", symbol, known);
-            return Err(CliError::Usage(unknown.to_string()));
-        }
-    }
-    jobs.retain(|job| !job.assets.is_empty());
-    Ok(jobs)
-}
-
 /// Leaves the chains in whose pool the provider is.
 fn only_provider(
     config: &Config,
@@ -410,132 +367,6 @@ fn only_provider(
         )));
     }
     Ok(provider)
-}
-
-fn assets(chain: &Chain, symbols: &[String]) -> Vec<Asset> {
-    if symbols.is_empty() {
-        return chain.assets.clone();
-    }
-    let named = |asset: &&Asset| {
-        symbols
-            .iter()
-            .any(|symbol| asset.symbol.as_str().eq_ignore_ascii_case(symbol))
-    };
-    chain.assets.iter().filter(named).cloned().collect()
-}
-
-/// `--addresses [CHAIN=]FILE`, by the chain's name.
-fn files_by_chain(
-    config: &Config,
-    chains: &[&Chain],
-    given: &[String],
-) -> Result<BTreeMap<String, Vec<PathBuf>>, CliError> {
-    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for given in given {
-        let (chain, file) = match given.split_once('=') {
-            // A file's name may hold `=`; what stands before it is a chain if there is such a one.
-            Some((name, file)) if !Path::new(given).exists() || config.chain(name).is_ok() => {
-                let chain = config
-                    .chain(name)
-                    .map_err(|error| CliError::Usage(error.to_string()))?;
-                if !chains.iter().any(|known| known.name == chain.name) {
-                    let message = format!("`--addresses {given}`: add `--chain {}`", chain.name);
-                    return Err(CliError::Usage(message));
-                }
-                (chain, file)
-            }
-            _ => match chains {
-                [chain] => (*chain, given.as_str()),
-                _ => {
-                    return Err(CliError::Usage(format!(
-                        "`--addresses {given}` does not say which chain it is for; write \
-                         `--addresses CHAIN={given}`, or add `--chain CHAIN`"
-                    )));
-                }
-            },
-        };
-        if file == "-"
-            && files
-                .values()
-                .flatten()
-                .any(|known| known == Path::new("-"))
-        {
-            return Err(CliError::Usage(
-                "`--addresses -` stands twice; standard input can be read once".to_owned(),
-            ));
-        }
-        files
-            .entry(chain.name.to_string())
-            .or_default()
-            .push(PathBuf::from(file));
-    }
-    Ok(files)
-}
-
-async fn read_list(job: &Job<'_>, pool: &Pool, ledger: &Ledger) -> Result<AddressList, CliError> {
-    let judges = pool.members.iter().map(|member| &*member.backend).collect();
-    let mut reader = ListReader::new(judges).map_err(list_error)?;
-    let mut remarks = Remarks::new(&job.chain.name);
-    let mut remark = |remark: Remark| remarks.tell(&remark);
-    match &job.source {
-        Source::Files(files) => {
-            for file in files {
-                reader.read(file, &mut remark).await.map_err(list_error)?;
-            }
-        }
-        Source::Sets => {
-            for set in &job.chain.addresses {
-                match &set.file {
-                    Some(file) => reader.read(file, &mut remark).await.map_err(list_error)?,
-                    None => {
-                        read_set(ledger, job.chain, &set.name, &mut reader, &mut remark).await?
-                    }
-                }
-            }
-        }
-    }
-    remarks.finish();
-    reader.finish().map_err(list_error)
-}
-
-/// A set that was imported into the store.
-async fn read_set(
-    ledger: &Ledger,
-    chain: &Chain,
-    set: &str,
-    reader: &mut ListReader<'_>,
-    remark: &mut (dyn FnMut(Remark) + Send),
-) -> Result<(), CliError> {
-    const PAGE: u32 = 1_000;
-    let mut after = None;
-    loop {
-        let page = ledger.set_page(&chain.name, set, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.index);
-        let rows = page
-            .into_iter()
-            .map(|row| (row.index, row.address, row.label))
-            .collect();
-        reader
-            .take_rows(set, rows, remark)
-            .await
-            .map_err(list_error)?;
-    }
-    if after.is_none() {
-        let name = &chain.name;
-        return Err(CliError::Usage(format!(
-            "chain `{name}`: the store has no address set `{set}`; import it with `scanhost \
-             addresses import --chain {name} --set {set} FILE`"
-        )));
-    }
-    Ok(())
-}
-
-fn list_error(error: ListError) -> CliError {
-    match error {
-        ListError::Read { .. } => CliError::Usage(error.to_string()),
-        ListError::Spool(_) | ListError::Plugin(_) => CliError::Broken(error.to_string()),
-    }
 }
 
 fn patience(chain: &Chain, budget: Option<Duration>) -> Patience {
