@@ -8,6 +8,7 @@
 pub mod call;
 mod commit;
 pub mod engine;
+pub mod forecast;
 pub mod identity;
 pub mod list;
 mod pin;

@@ -9,7 +9,7 @@ use crate::ledger::{Ledger, Pass};
 use crate::model::{Asset, ChainName};
 
 /// Addresses planned at once.
-const PLAN_CHUNK: usize = 500;
+pub(super) const PLAN_CHUNK: usize = 500;
 
 /// The cells of a pass, streamed from its list.
 #[derive(Debug)]
