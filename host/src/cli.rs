@@ -14,6 +14,7 @@ mod init;
 mod jobs;
 mod judge;
 mod output;
+mod plan;
 mod plugins;
 mod remarks;
 mod rows;
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Read balances now and print them
     Scan(scan::Args),
+    /// Tell requests, quota, time and bottleneck of a scan before anything is sent
+    Plan(plan::Args),
     /// Print what the store holds
     Balances(balances::Args),
     /// Check or show the configuration
@@ -121,6 +124,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
     let context = Context::new(cli.config);
     match cli.command {
         Command::Scan(args) => scan::run(args, &context).await,
+        Command::Plan(args) => plan::run(args, &context).await,
         Command::Balances(args) => balances::run(args, &context).await,
         Command::Config(command) => config::run(&command, &context),
         Command::Plugins(command) => plugins::run(command, &context).await,

@@ -73,12 +73,18 @@ impl Context {
 
     /// The store, for looking.
     pub(super) async fn ledger_read_only(&self, config: &Config) -> Result<Ledger, CliError> {
-        let opened = Ledger::open_read_only(&store_url(config), self.clock.clone()).await;
-        opened.map_err(|error| match error {
-            // Nothing broke: there is nothing to look at yet.
-            LedgerError::Missing { .. } => CliError::Usage(error.to_string()),
-            error => error.into(),
-        })
+        self.open_read_only(config)
+            .await
+            .map_err(|error| match error {
+                // Nothing broke: there is nothing to look at yet.
+                LedgerError::Missing { .. } => CliError::Usage(error.to_string()),
+                error => error.into(),
+            })
+    }
+
+    /// The store, for looking, with the reason why it cannot be had.
+    pub(super) async fn open_read_only(&self, config: &Config) -> Result<Ledger, LedgerError> {
+        Ledger::open_read_only(&store_url(config), self.clock.clone()).await
     }
 
     /// Where private copies of plugins are kept: beside the SQLite file, else with the user's

@@ -4,6 +4,7 @@ mod anvil;
 mod faults;
 mod lab;
 mod lists;
+mod plan;
 mod plugins;
 mod scan;
 mod store;

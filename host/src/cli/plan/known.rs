@@ -1,0 +1,160 @@
+//! What is known beforehand: limits, quotas and their use, learned sizes of calls.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::{CliError, Provider};
+use crate::clock::rfc3339;
+use crate::config::{self, Chain, Config, QuotaPeriod, Window};
+use crate::ledger::{Ledger, UsageRow};
+use crate::model::ProviderName;
+use crate::plugin::{Catalog, Manifest};
+use crate::scan::forecast::{Limits, QuotaLeft};
+
+/// What the store calls the most cells of a call that a provider was found to take.
+const LEARNED_CELLS: &str = "cells_per_call";
+
+/// The limits of the providers that are planned with; those of one origin and key share them.
+pub(super) struct KnownLimits<'a> {
+    config: &'a Config,
+    catalog: &'a Catalog,
+    ledger: Option<&'a Ledger>,
+    /// Of this month.
+    usage: Vec<UsageRow>,
+    today: String,
+    by_key: HashMap<String, usize>,
+    pub(super) limits: Vec<Limits>,
+}
+
+impl<'a> KnownLimits<'a> {
+    pub(super) async fn new(
+        config: &'a Config,
+        catalog: &'a Catalog,
+        ledger: Option<&'a Ledger>,
+        now_unix_ms: i64,
+    ) -> Result<Self, CliError> {
+        let today = rfc3339(now_unix_ms)[..10].to_owned();
+        let usage = match ledger {
+            Some(ledger) => ledger.usage(None, &format!("{}-01", &today[..7])).await?,
+            None => Vec::new(),
+        };
+        Ok(Self {
+            config,
+            catalog,
+            ledger,
+            usage,
+            today,
+            by_key: HashMap::new(),
+            limits: Vec::new(),
+        })
+    }
+
+    /// What is known of a provider of the chain's pool.
+    pub(super) async fn provider(
+        &mut self,
+        chain: &Chain,
+        name: &ProviderName,
+    ) -> Result<Provider, CliError> {
+        let configured = self.config.provider(name.as_str());
+        let configured = configured.map_err(|error| CliError::Usage(error.to_string()))?;
+        let manifest = self.catalog.get(&configured.plugin);
+        let (windows, limits_from) = windows(configured, manifest.map(|file| &file.manifest));
+        Ok(Provider {
+            name: name.clone(),
+            limits_from,
+            limits: self.index(configured, windows),
+            learned: self.learned(chain, name).await?,
+        })
+    }
+
+    /// Where the provider's limits are; all limits of those that share one place hold.
+    fn index(&mut self, provider: &config::Provider, windows: Vec<Window>) -> usize {
+        let next = self.limits.len();
+        let index = *self.by_key.entry(shared_key(provider)).or_insert(next);
+        if index == next {
+            self.limits.push(Limits::default());
+        }
+        let quota = provider.quota.map(|quota| QuotaLeft {
+            quota,
+            used: self.used(&provider.name, quota.period),
+        });
+        let limits = &mut self.limits[index];
+        for window in windows {
+            if !limits.windows.contains(&window) {
+                limits.windows.push(window);
+            }
+        }
+        limits
+            .quotas
+            .extend(quota.filter(|it| !limits.quotas.contains(it)));
+        index
+    }
+
+    fn used(&self, provider: &ProviderName, period: QuotaPeriod) -> u64 {
+        let counts = |row: &&UsageRow| {
+            row.key.provider == *provider && (period == QuotaPeriod::Month || row.day == self.today)
+        };
+        let rows = self.usage.iter().filter(counts);
+        rows.map(|row| row.usage.requests).sum()
+    }
+
+    async fn learned(
+        &self,
+        chain: &Chain,
+        provider: &ProviderName,
+    ) -> Result<Option<usize>, CliError> {
+        let Some(ledger) = self.ledger else {
+            return Ok(None);
+        };
+        let learned = ledger.learned(&chain.name, provider).await?;
+        let cells = learned.iter().find(|it| it.key == LEARNED_CELLS);
+        let cells = cells.and_then(|it| it.value.parse().ok());
+        Ok(cells.filter(|cells| *cells > 0))
+    }
+}
+
+/// The windows that hold, and who says so: the operator, or the plugin that knows the host.
+fn windows(
+    provider: &config::Provider,
+    manifest: Option<&Manifest>,
+) -> (Vec<Window>, &'static str) {
+    let quota_from = provider.quota.map_or("none", |_| "configuration");
+    if let Some(limits) = &provider.limits {
+        let from = if limits.is_empty() {
+            quota_from
+        } else {
+            "configuration"
+        };
+        return (limits.clone(), from);
+    }
+    let url = Url::parse(&provider.endpoint.origin()).ok();
+    let host = url.as_ref().and_then(Url::host_str);
+    let known = manifest.iter().flat_map(|manifest| &manifest.hosts);
+    let mut known =
+        known.filter(|known| host.is_some_and(|host| known.host.eq_ignore_ascii_case(host)));
+    let limits = known.next().map(|known| &known.limits);
+    let limits = limits.into_iter().flatten();
+    let windows: Vec<Window> = limits.filter_map(|limit| limit.parse().ok()).collect();
+    let from = if windows.is_empty() {
+        quota_from
+    } else {
+        "plugin"
+    };
+    (windows, from)
+}
+
+/// Equal for providers that share their limits; holds no secret.
+fn shared_key(provider: &config::Provider) -> String {
+    if let Some(group) = &provider.limit_group {
+        return format!("group {group}");
+    }
+    let mut hash = Sha256::new();
+    hash.update(provider.endpoint.origin());
+    hash.update([0]);
+    if let Some(key) = &provider.api_key {
+        hash.update(key.expose());
+    }
+    hex::encode(hash.finalize())
+}
