@@ -195,7 +195,8 @@ fn opened_by(breaker: &mut Breaker, calls: &[(bool, Duration)]) -> Option<(usize
 fn a_share_of_failures_opens_the_circuit_where_none_are_in_a_row() {
     let alternating: Vec<_> = (0..30).map(|n| (n % 2 == 0, QUICK)).collect();
     let opened = opened_by(&mut with_window(None), &alternating);
-    assert_eq!(opened, Some((10, Cause::FailureRatio)));
+    // The tenth call is an answer, which opens nothing.
+    assert_eq!(opened, Some((11, Cause::FailureRatio)));
     let mut without = Breaker::new(BreakerConfig::default(), 0);
     assert_eq!(opened_by(&mut without, &alternating), None);
     let every_third: Vec<_> = (0..90).map(|n| (n % 3 == 0, QUICK)).collect();
@@ -225,11 +226,11 @@ fn without_a_ratio_a_slow_call_is_a_failure() {
     succeed(&mut breaker, now, 2 * SECOND);
     assert_eq!(breaker.state().circuit(), CircuitState::Open);
     // And in the window, beside the failures.
-    let calls: Vec<_> = (0..10)
+    let calls: Vec<_> = (0..11)
         .map(|n| (n % 4 == 0, if n % 4 == 2 { 2 * SECOND } else { QUICK }))
         .collect();
     let opened = opened_by(&mut with_window(None), &calls);
-    assert_eq!(opened, Some((10, Cause::FailureRatio)));
+    assert_eq!(opened, Some((11, Cause::FailureRatio)));
 }
 
 #[test]

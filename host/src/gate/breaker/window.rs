@@ -55,12 +55,14 @@ impl Window {
         *self = Self::new(self.config);
     }
 
-    /// Counts a call that ended at `now`; the ratio that is reached with it, if one is.
+    /// Counts a call that ended at `now`; the ratio that is reached by it, if one is.
+    ///
+    /// Only a failure reaches the one and a slow call the other: no good answer opens a circuit.
     pub(super) fn count(&mut self, call: Call, now: Instant) -> Option<Cause> {
         self.forget(now);
         self.slices[self.newest].add(call);
         self.sum.add(call);
-        self.reached()
+        self.reached(call)
     }
 
     /// Drops the slices that are older than the window at `now`.
@@ -86,16 +88,16 @@ impl Window {
         self.began = Some(began + slice * passed);
     }
 
-    fn reached(&self) -> Option<Cause> {
+    fn reached(&self, call: Call) -> Option<Cause> {
         if self.sum.calls < self.config.min_calls.get() {
             return None;
         }
         // A quotient is rounded once, so that 7 of 100 calls are the 0.07 that somebody wrote.
         let share = |part: u32| f64::from(part) / f64::from(self.sum.calls);
         let reached = |limit: Option<f64>, part| limit.is_some_and(|limit| share(part) >= limit);
-        if reached(self.config.failure_ratio, self.sum.failures) {
+        if call.failed && reached(self.config.failure_ratio, self.sum.failures) {
             Some(Cause::FailureRatio)
-        } else if reached(self.config.slow_ratio, self.sum.slow) {
+        } else if call.slow && reached(self.config.slow_ratio, self.sum.slow) {
             Some(Cause::SlowRatio)
         } else {
             None
@@ -180,8 +182,9 @@ mod tests {
         let half = Some(0.5);
         check(4, half, None, "xxx", None);
         check(4, half, None, "xxxx", Some((3, Cause::FailureRatio)));
-        // The call that makes enough of them need not be the failing one.
-        check(4, half, None, "xx..", Some((3, Cause::FailureRatio)));
+        // A success may make enough of them, but the next failure opens.
+        check(4, half, None, "xx......", None);
+        check(4, half, None, "xx..x", Some((4, Cause::FailureRatio)));
         check(4, half, None, "x...x..x.x", None);
         check(4, half, None, "x...xxx", Some((5, Cause::FailureRatio)));
     }
@@ -200,7 +203,8 @@ mod tests {
     fn slow_calls_have_a_ratio_of_their_own() {
         let (half, all) = (Some(0.5), Some(1.0));
         check(2, half, all, "s.s.s.s", None);
-        check(2, None, half, "s.", Some((1, Cause::SlowRatio)));
+        check(2, None, half, "s.", None);
+        check(2, None, half, ".s", Some((1, Cause::SlowRatio)));
         check(2, None, half, "..Xx", None);
         check(2, None, half, "..XX", Some((3, Cause::SlowRatio)));
         check(2, half, half, "XX", Some((1, Cause::FailureRatio)));
@@ -223,8 +227,8 @@ mod tests {
         check(4, half, None, "xx____________________xx", None);
         // Slice by slice, not all at once.
         let reached = Some((14, Cause::FailureRatio));
-        check(4, half, None, "x_x_x________x..", reached);
-        check(4, half, None, "x_x_x__________x..", None);
+        check(4, half, None, "x_x_x________.x", reached);
+        check(4, half, None, "x_x_x_________.x", None);
         let long_ago = format!("xxx{}xxx", "_".repeat(10_000));
         check(4, half, None, &long_ago, None);
     }
