@@ -153,8 +153,15 @@ struct Shared {
     key: GateKey,
     fingerprint: String,
     clock: SharedClock,
-    machine: Mutex<Machine>,
+    state: Mutex<State>,
     changed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    machine: Machine,
+    /// Of the last second or so; what the wall clock shows is counted from it.
+    anchor: Moment,
 }
 
 /// The right to make one call.
@@ -196,8 +203,9 @@ impl Gate {
         clock: SharedClock,
         seed: u64,
     ) -> Self {
-        let machine = Machine::new(config, seed, Moment::of(&clock));
-        Self::with_machine(key, fingerprint.into(), clock, machine)
+        let now = Moment::of(&clock);
+        let machine = Machine::new(config, seed, now);
+        Self::with_machine(key, fingerprint.into(), clock, machine, now)
     }
 
     /// A gate that goes on where an earlier run, or an earlier configuration, ended.
@@ -217,7 +225,7 @@ impl Gate {
         let fingerprint = fingerprint.into();
         let now = Moment::of(&clock);
         let machine = Machine::restore(stored, &fingerprint, config, seed, now);
-        Self::with_machine(key, fingerprint, clock, machine)
+        Self::with_machine(key, fingerprint, clock, machine, now)
     }
 
     fn with_machine(
@@ -225,13 +233,14 @@ impl Gate {
         fingerprint: String,
         clock: SharedClock,
         machine: Machine,
+        anchor: Moment,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 key,
                 fingerprint,
                 clock,
-                machine: Mutex::new(machine),
+                state: Mutex::new(State { machine, anchor }),
                 changed: watch::Sender::new(0),
             }),
         }
@@ -401,15 +410,16 @@ impl Gate {
         let (value, wake) = {
             // A panic elsewhere must not shut every provider for ever; each step of the machine
             // leaves it whole.
-            let mut machine = self
+            let mut state = self
                 .shared
-                .machine
+                .state
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            let State { machine, anchor } = &mut *state;
             // Read under the lock, so that the machine's time never runs backwards.
-            let now = Moment::of(&self.shared.clock);
+            let now = anchor.now(&self.shared.clock);
             machine.advance(now);
-            (f(&mut machine, now), machine.take_wake())
+            (f(machine, now), machine.take_wake())
         };
         if wake {
             self.shared.changed.send_modify(|version| *version += 1);

@@ -113,6 +113,26 @@ impl Moment {
         }
     }
 
+    /// Now; `self` becomes the moment that it was last read on both clocks.
+    ///
+    /// The wall clock is the dearer one, and needed to the millisecond by nobody: it is read once
+    /// in a second and counted on from there, so that it is still followed when it is set.
+    pub(super) fn now(&mut self, clock: &SharedClock) -> Self {
+        const FRESH: Duration = Duration::from_secs(1);
+        let at = clock.now();
+        let since = at.saturating_duration_since(self.at);
+        if since >= FRESH {
+            *self = Self {
+                at,
+                unix_ms: clock.unix_ms(),
+            };
+        }
+        Self {
+            at,
+            unix_ms: self.wall(at),
+        }
+    }
+
     /// `instant` as epoch milliseconds.
     pub(super) fn wall(&self, instant: Instant) -> i64 {
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
