@@ -2,11 +2,11 @@
 //!
 //! In the order of the data: [`list`] reads and judges addresses, [`plan`] makes cells of them,
 //! [`queue`] cuts chunks, [`call`] takes a chunk through a provider, [`reconcile`] matches answers
-//! to cells, `commit` writes them, [`engine`] drives it all, [`report`] tells the result from the
+//! to cells, [`commit`] writes them, [`engine`] drives it all, [`report`] tells the result from the
 //! ledger. [`identity`] asks which chain a provider serves.
 
 pub mod call;
-mod commit;
+pub mod commit;
 pub mod engine;
 pub mod forecast;
 pub mod identity;

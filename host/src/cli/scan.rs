@@ -198,7 +198,7 @@ impl Scan<'_> {
             at: self.chain.scan.at,
             sample: self.chain.scan.sample,
             on_mismatch: self.chain.scan.on_mismatch,
-            ledger: self.ledger,
+            sink: Arc::new(self.ledger.clone()),
             patience: self.patience,
             clock: self.context.clock.clone(),
             cancel: self.cancel.clone(),

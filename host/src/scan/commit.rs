@@ -1,5 +1,10 @@
 //! What is written of a chunk: readings, holes and counts, in one transaction of the ledger.
 
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
 use super::call::Question;
 use super::queue::Asked;
 use super::reconcile::{CellOutcome, Known, Settled};
@@ -11,12 +16,32 @@ use crate::model::{ChainName, Checkpoint, Commitment, PassId, ProviderError, Rea
 use crate::plugin::CallError;
 use crate::pool::Member;
 
+/// Where the chunks of a pass go.
+///
+/// The ledger is the one that keeps them; another one is how the way up to it is measured.
+#[async_trait]
+pub trait Sink: Send + Sync + fmt::Debug {
+    /// Takes a chunk as a whole, and returns when it is safe.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of the chunk was taken.
+    async fn commit(&self, chunk: ChunkCommit) -> Result<(), LedgerError>;
+}
+
 /// Writes a chunk the moment it is settled.
 pub(super) struct Commit {
-    pub(super) ledger: Ledger,
+    pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: SharedClock,
     pub(super) chain: ChainName,
     pub(super) pass: PassId,
+}
+
+#[async_trait]
+impl Sink for Ledger {
+    async fn commit(&self, chunk: ChunkCommit) -> Result<(), LedgerError> {
+        Self::commit(self, chunk).await.map(drop)
+    }
 }
 
 impl Commit {
@@ -83,7 +108,7 @@ impl Commit {
             holes = chunk.holes.len(),
             "a chunk is settled"
         );
-        self.ledger.commit(chunk).await.map(drop)
+        self.sink.commit(chunk).await
     }
 }
 

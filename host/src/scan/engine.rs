@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::dispatch::{Done, Look, Standings};
 use super::ScanError;
 use super::call::Question;
+use super::commit::Sink;
 use super::pin::{Heights, Pin};
 use super::plan::Plan;
 use super::queue::{Asked, Item, Queue};
@@ -30,7 +31,7 @@ use super::rounds::{RoundEnd, Rounds};
 use super::sample::{self, Sampler};
 use crate::clock::SharedClock;
 use crate::config::{OnMismatch, ScanAt};
-use crate::ledger::{Ledger, Pass};
+use crate::ledger::Pass;
 use crate::model::{Asset, ChainName, Class, Commitment, Reason};
 use crate::pool::{Member, Pool};
 
@@ -91,7 +92,7 @@ pub struct Engine<'a> {
     /// What comes of two providers that insist on different amounts.
     pub on_mismatch: OnMismatch,
     /// Where everything goes.
-    pub ledger: &'a Ledger,
+    pub sink: Arc<dyn Sink>,
     /// When to give up.
     pub patience: Patience,
     /// Time.
@@ -156,7 +157,7 @@ impl<'a> Engine<'a> {
                 on_mismatch: self.on_mismatch,
                 pool: self.pool,
                 question: question.clone(),
-                ledger: self.ledger,
+                sink: &self.sink,
                 clock: &self.clock,
                 pass: &pass.id,
                 progress: &self.progress,

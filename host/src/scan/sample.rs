@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 use super::call::{self, Question};
+use super::commit::Sink;
 use super::engine::Progress;
 use super::identity::ask_identity;
 use super::queue::{Asked, Item, Items};
@@ -23,7 +24,7 @@ use super::reconcile::CellOutcome;
 use crate::clock::SharedClock;
 use crate::config::OnMismatch;
 use crate::gate::{Answer, Call, HoldReason, Permit, Verdict, Why};
-use crate::ledger::{ChunkCommit, Ledger, LedgerError, NewEvent};
+use crate::ledger::{ChunkCommit, LedgerError, NewEvent};
 use crate::model::{Amount, Asset, ChainName, PassId};
 use crate::pool::Member;
 use crate::pool::decision::{Decision, Decisions, Purpose};
@@ -49,7 +50,7 @@ struct Shared {
     members: Vec<Arc<Member>>,
     expected: Option<String>,
     question: Arc<Question>,
-    ledger: Ledger,
+    sink: Arc<dyn Sink>,
     clock: SharedClock,
     chain: ChainName,
     pass: PassId,
@@ -75,7 +76,7 @@ pub(super) struct Settings<'a> {
     pub(super) on_mismatch: OnMismatch,
     pub(super) pool: &'a crate::pool::Pool,
     pub(super) question: Arc<Question>,
-    pub(super) ledger: &'a Ledger,
+    pub(super) sink: &'a Arc<dyn Sink>,
     pub(super) clock: &'a SharedClock,
     pub(super) pass: &'a PassId,
     pub(super) progress: &'a Arc<Progress>,
@@ -96,7 +97,7 @@ impl Sampler {
                 members: pool.members.clone(),
                 expected: pool.identity.clone(),
                 question: settings.question,
-                ledger: settings.ledger.clone(),
+                sink: settings.sink.clone(),
                 clock: settings.clock.clone(),
                 chain: pool.chain.clone(),
                 pass: settings.pass.clone(),
@@ -377,7 +378,7 @@ impl Shared {
             asked: 0,
             invalid_lines: 0,
         };
-        self.ledger.commit(chunk).await.map(drop)
+        self.sink.commit(chunk).await
     }
 }
 

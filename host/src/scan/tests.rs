@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::commit::Sink;
 use super::engine::{Ending, Engine, Outcome as PassOutcome, Patience, Progress};
 use super::list::{AddressList, ListReader};
 use super::plan::Plan;
@@ -328,6 +329,11 @@ impl Bench {
     }
 
     async fn run(&self, list: &AddressList, pass: &Pass) -> PassOutcome {
+        self.run_into(Arc::new(self.ledger.clone()), list, pass)
+            .await
+    }
+
+    async fn run_into(&self, sink: Arc<dyn Sink>, list: &AddressList, pass: &Pass) -> PassOutcome {
         let engine = Engine {
             chain: &self.chain,
             pool: &self.pool,
@@ -336,7 +342,7 @@ impl Bench {
             at: self.at,
             sample: self.sample,
             on_mismatch: self.on_mismatch,
-            ledger: &self.ledger,
+            sink,
             patience: self.patience,
             clock: self.clock.clone(),
             cancel: CancellationToken::new(),

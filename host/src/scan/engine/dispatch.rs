@@ -369,7 +369,7 @@ impl Run<'_, '_> {
 
     fn commit(&self) -> Commit {
         Commit {
-            ledger: self.engine.ledger.clone(),
+            sink: self.engine.sink.clone(),
             clock: self.engine.clock.clone(),
             chain: self.engine.chain.clone(),
             pass: self.pass.id.clone(),

@@ -230,7 +230,7 @@ impl Run<'_, '_> {
                 asked: 0,
                 invalid_lines: 0,
             };
-            self.engine.ledger.commit(chunk).await?;
+            self.engine.sink.commit(chunk).await?;
         }
         Ok(())
     }
