@@ -16,7 +16,7 @@ use crate::config::{Chain, Config, UnknownName};
 use crate::ledger::{AddressRow, AddressSet, Ledger, LedgerError, ListError as BrokenList};
 use crate::model::ChainName;
 use crate::pool::assemble::Assembler;
-use crate::scan::list::{AddressList, Entry, ListError, ListReader};
+use crate::scan::list::{AddressList, Entry, ListError, ListReader, Remark};
 
 /// Rows that are in memory at once.
 const PAGE: u32 = 1_000;
@@ -110,11 +110,10 @@ async fn import(
             "{name}: no plugin of its pool can check the addresses, so nothing was imported: {why}"
         ))
     })?;
-    let mut reader = ListReader::new(vec![&*judge.backend])
+    let reader = ListReader::new(vec![&*judge.backend])
         .map_err(list_error)?
         .strict();
-    read(&mut reader, name, file).await?;
-    let list = reader.finish().map_err(list_error)?;
+    let list = read(reader, name, file).await?;
     let AddressList {
         valid,
         invalid,
@@ -155,11 +154,17 @@ async fn import(
 }
 
 /// Reads the file, and tells what is left out of it.
-async fn read(reader: &mut ListReader<'_>, chain: &ChainName, file: &Path) -> Result<(), CliError> {
+async fn read(
+    mut reader: ListReader<'_>,
+    chain: &ChainName,
+    file: &Path,
+) -> Result<AddressList, CliError> {
     let mut remarks = Remarks::new(chain);
-    let read = reader.read(file, &mut |remark| remarks.tell(&remark)).await;
+    let mut remark = |remark: Remark| remarks.tell(&remark);
+    let read = reader.read(file, &mut remark).await;
+    let list = read.and_then(|()| reader.finish(&mut remark));
     remarks.finish();
-    read.map_err(list_error)
+    list.map_err(list_error)
 }
 
 fn list_error(error: ListError) -> CliError {
@@ -384,7 +389,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let mut reader = ListReader::new(Vec::new()).unwrap();
         reader.read(&file, &mut |_| {}).await.unwrap();
-        let list = reader.finish().unwrap();
+        let list = reader.finish(&mut |_| {}).unwrap();
         let rows = Rows::new(&list).unwrap();
         rows.map(|row| row.map_err(|error| error.to_string()))
             .collect()

@@ -147,8 +147,9 @@ pub(super) async fn read_list(
             }
         }
     }
+    let list = reader.finish(&mut remark).map_err(list_error)?;
     remarks.finish();
-    reader.finish().map_err(list_error)
+    Ok(list)
 }
 
 /// A set that was imported into the store.

@@ -3,17 +3,18 @@
 //! A list is read in one go: each line is judged by the chain's plugin, doubled addresses are
 //! found by their canonical form, and what is left is written to an unnamed temporary file, from
 //! which planning and report read it as often as they like. So a list may be standard input, and
-//! memory does not grow with it but for one 64-bit number per address.
+//! memory does not grow with it: doubled addresses are found by sorting marks of them in a file
+//! (`doubled`), and passed over when the copy is read.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+mod doubled;
+
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::doubled::{Follow, Marks, Places};
 use crate::plugin::{Backend, CallError};
 
 /// Lines judged in one call of the plugin.
@@ -48,6 +49,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct AddressList {
     spool: tempfile::NamedTempFile,
+    /// Entries of the copy that are passed over.
+    passed: Places,
     /// Distinct valid addresses.
     pub valid: u64,
     /// Lines that are no addresses.
@@ -93,12 +96,13 @@ pub struct ListReader<'a> {
     judges: Vec<&'a dyn Backend>,
     strict: bool,
     out: BufWriter<tempfile::NamedTempFile>,
-    seen: HashSet<u64>,
-    hasher: RandomState,
+    marks: Marks,
+    /// Where in the copy each file begins.
+    files: Vec<(u64, PathBuf)>,
+    /// Of the canonical addresses, as long as none is doubled.
     digest: Sha256,
     valid: u64,
     invalid: u64,
-    doubled: u64,
 }
 
 impl<'a> ListReader<'a> {
@@ -114,12 +118,11 @@ impl<'a> ListReader<'a> {
             judges,
             strict: false,
             out: BufWriter::new(spool),
-            seen: HashSet::new(),
-            hasher: RandomState::new(),
+            marks: Marks::default(),
+            files: Vec::new(),
             digest: Sha256::new(),
             valid: 0,
             invalid: 0,
-            doubled: 0,
         })
     }
 
@@ -181,23 +184,31 @@ impl<'a> ListReader<'a> {
         self.take(Path::new(set), lines, remark).await
     }
 
-    /// Ends reading.
+    /// Ends reading. `remark` hears of each address that stood in the list before.
     ///
     /// # Errors
     ///
     /// The temporary file could not be written.
-    pub fn finish(self) -> Result<AddressList, ListError> {
+    pub fn finish(self, remark: &mut (dyn FnMut(Remark) + Send)) -> Result<AddressList, ListError> {
         let spool = self
             .out
             .into_inner()
             .map_err(|error| ListError::Spool(error.into_error()))?;
-        Ok(AddressList {
+        let passed = self.marks.doubled().map_err(ListError::Spool)?;
+        let doubled = passed.count;
+        let mut list = AddressList {
             spool,
-            valid: self.valid,
+            passed,
+            valid: self.valid - doubled,
             invalid: self.invalid,
-            doubled: self.doubled,
+            doubled,
             digest: hex::encode(self.digest.finalize()),
-        })
+        };
+        if doubled > 0 {
+            let digest = list.without_doubled(&self.files, remark);
+            list.digest = digest.map_err(ListError::Spool)?;
+        }
+        Ok(list)
     }
 
     async fn take(
@@ -213,6 +224,10 @@ impl<'a> ListReader<'a> {
                 message,
             });
         };
+        if self.files.last().is_none_or(|(_, file)| file != path) {
+            self.files
+                .push((self.valid + self.invalid, path.to_owned()));
+        }
         let verdicts = self.judge(&chunk).await?;
         for (line, verdict) in chunk.into_iter().zip(verdicts) {
             let canonical = match verdict {
@@ -234,22 +249,16 @@ impl<'a> ListReader<'a> {
                     continue;
                 }
             };
-            if !self.seen.insert(self.hasher.hash_one(&canonical)) {
-                self.doubled += 1;
-                told(
-                    line.number,
-                    format!("`{}` stands in the list before", line.address),
-                );
-                continue;
-            }
+            self.marks
+                .add(&canonical, self.valid + self.invalid)
+                .map_err(ListError::Spool)?;
             self.digest.update(canonical.as_bytes());
             self.digest.update(b"\n");
-            let index = line.index.unwrap_or(self.valid);
             self.valid += 1;
             self.keep(&Entry {
                 address: line.address,
                 canonical: Some(canonical),
-                index: Some(index),
+                index: line.index,
                 label: line.label,
                 line: line.number,
                 error: None,
@@ -317,7 +326,35 @@ impl AddressList {
         Ok(Entries {
             lines: BufReader::new(file),
             buffer: String::new(),
+            passed: self.passed.follow()?,
+            place: 0,
+            valid: 0,
         })
+    }
+
+    /// Tells the addresses that stood before; the hash of the others in their order.
+    fn without_doubled(
+        &self,
+        files: &[(u64, PathBuf)],
+        remark: &mut (dyn FnMut(Remark) + Send),
+    ) -> io::Result<String> {
+        let mut digest = Sha256::new();
+        let mut entries = self.entries()?;
+        while let Some((place, entry)) = entries.read()? {
+            if entries.passed.meets(place)? {
+                let before = files.partition_point(|(start, _)| *start <= place);
+                let file = before.checked_sub(1).map(|at| files[at].1.clone());
+                remark(Remark {
+                    file: file.unwrap_or_default(),
+                    line: entry.line,
+                    message: format!("`{}` stands in the list before", entry.address),
+                });
+            } else if let Some(canonical) = &entry.canonical {
+                digest.update(canonical.as_bytes());
+                digest.update(b"\n");
+            }
+        }
+        Ok(hex::encode(digest.finalize()))
     }
 }
 
@@ -326,6 +363,12 @@ impl AddressList {
 pub struct Entries {
     lines: BufReader<std::fs::File>,
     buffer: String,
+    /// Doubled addresses.
+    passed: Follow,
+    /// Of the next entry in the copy.
+    place: u64,
+    /// Valid addresses read so far.
+    valid: u64,
 }
 
 impl Entries {
@@ -337,13 +380,30 @@ impl Entries {
     pub fn next_chunk(&mut self, count: usize) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::with_capacity(count);
         while entries.len() < count {
-            self.buffer.clear();
-            if self.lines.read_line(&mut self.buffer)? == 0 {
+            let Some((place, mut entry)) = self.read()? else {
                 break;
+            };
+            if self.passed.meets(place)? {
+                continue;
             }
-            entries.push(serde_json::from_str(&self.buffer)?);
+            if entry.canonical.is_some() {
+                entry.index = entry.index.or(Some(self.valid));
+                self.valid += 1;
+            }
+            entries.push(entry);
         }
         Ok(entries)
+    }
+
+    /// The next entry as it was kept, with its place, doubled or not.
+    fn read(&mut self) -> io::Result<Option<(u64, Entry)>> {
+        self.buffer.clear();
+        if self.lines.read_line(&mut self.buffer)? == 0 {
+            return Ok(None);
+        }
+        let place = self.place;
+        self.place += 1;
+        Ok(Some((place, serde_json::from_str(&self.buffer)?)))
     }
 }
 
@@ -462,6 +522,11 @@ fn too_long(number: u64, bytes: &[u8]) -> Line {
 }
 
 fn record_of(line: &[u8]) -> io::Result<csv::ByteRecord> {
+    if !line.contains(&b'"') {
+        // Making a reader costs more than all else about a line, and quotes are rare.
+        let fields = line.split(|byte| *byte == b',');
+        return Ok(fields.map(<[u8]>::trim_ascii).collect());
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .trim(csv::Trim::All)

@@ -25,6 +25,7 @@ use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
 
 mod judging;
+mod memory;
 mod pinned;
 mod sampled;
 mod sharing;
@@ -314,7 +315,7 @@ impl Bench {
             .read(file.path(), &mut |remark| panic!("{remark:?}"))
             .await
             .unwrap();
-        reader.finish().unwrap()
+        reader.finish(&mut |remark| panic!("{remark:?}")).unwrap()
     }
 
     async fn begin(&self, cells: u64) -> Pass {

@@ -56,7 +56,7 @@ async fn first_valid(text: &[u8], judge: &dyn Backend) -> Option<String> {
     file.write_all(text).ok()?;
     let mut reader = ListReader::new(vec![judge]).ok()?.strict();
     reader.read(file.path(), &mut |_| {}).await.ok()?;
-    let mut entries = reader.finish().ok()?.entries().ok()?;
+    let mut entries = reader.finish(&mut |_| ()).ok()?.entries().ok()?;
     let entries = entries.next_chunk(LINES_MAX).ok()?;
     entries.into_iter().find_map(|entry| entry.canonical)
 }
