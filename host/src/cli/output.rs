@@ -1,7 +1,7 @@
 //! The three formats: a table for people, JSON lines and CSV for programs.
 
 use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use tempfile::NamedTempFile;
 
 use super::CliError;
 use crate::model::is_unprintable;
+
+/// Rows of a table that [`Table::spill`] leaves in memory.
+const SPILL_ROWS: usize = 1_000;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -128,6 +131,8 @@ pub(super) struct Table {
     /// `None` once it was printed.
     headings: Option<Vec<String>>,
     rows: Vec<Vec<String>>,
+    /// Earlier rows, one JSON array on a line.
+    spilled: Option<NamedTempFile>,
     right: Vec<bool>,
     /// At least as wide as on the pages before.
     widths: Vec<usize>,
@@ -148,6 +153,7 @@ impl Table {
             widths: headings.iter().map(|cell| cell.chars().count()).collect(),
             headings: Some(headings),
             rows: Vec::new(),
+            spilled: None,
             right,
         }
     }
@@ -162,28 +168,58 @@ impl Table {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.spilled.is_none()
+    }
+
+    /// Moves rows to a temporary file once there are many, so that a table of any length that must
+    /// be known as a whole before it is printed fits into memory.
+    pub(super) fn spill(&mut self) -> Result<(), CliError> {
+        if self.rows.len() < SPILL_ROWS {
+            return Ok(());
+        }
+        let file = match &mut self.spilled {
+            Some(file) => file,
+            none => none.insert(NamedTempFile::new()?),
+        };
+        let mut out: Out = Box::new(BufWriter::new(file.as_file().try_clone()?));
+        for row in self.rows.drain(..) {
+            json_line(&mut out, &row)?;
+        }
+        Ok(out.flush()?)
     }
 
     pub(super) fn print(&self, out: &mut Out) -> Result<(), CliError> {
-        for row in self.headings.iter().chain(&self.rows) {
-            let mut line = String::new();
-            for (column, cell) in row.iter().enumerate() {
-                let pad = " ".repeat(self.widths[column].saturating_sub(cell.chars().count()));
-                if column > 0 {
-                    line.push_str("  ");
-                }
-                if self.right[column] {
-                    line.push_str(&pad);
-                    line.push_str(cell);
-                } else {
-                    line.push_str(cell);
-                    line.push_str(&pad);
-                }
+        if let Some(headings) = &self.headings {
+            self.print_row(headings, out)?;
+        }
+        if let Some(file) = &self.spilled {
+            for line in BufReader::new(file.reopen()?).lines() {
+                let row: Vec<String> = serde_json::from_str(&line?).map_err(io::Error::from)?;
+                self.print_row(&row, out)?;
             }
-            writeln!(out, "{}", line.trim_end())?;
+        }
+        for row in &self.rows {
+            self.print_row(row, out)?;
         }
         Ok(())
+    }
+
+    fn print_row(&self, row: &[String], out: &mut Out) -> Result<(), CliError> {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let pad = " ".repeat(self.widths[column].saturating_sub(cell.chars().count()));
+            if column > 0 {
+                line.push_str("  ");
+            }
+            if self.right[column] {
+                line.push_str(&pad);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&pad);
+            }
+        }
+        Ok(writeln!(out, "{}", line.trim_end())?)
     }
 
     /// Prints what there is and forgets it, so that a table of any length fits into memory.
@@ -191,6 +227,7 @@ impl Table {
         self.print(out)?;
         self.headings = None;
         self.rows.clear();
+        self.spilled = None;
         Ok(())
     }
 }
@@ -250,6 +287,26 @@ mod tests {
         let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
         let expected = "NAME         N  NOTE\nlonger name  1  x [2J\nb            22\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_long_table_is_printed_as_it_was_filled() {
+        let text_of = |spill: bool| {
+            let shared = Shared::default();
+            let mut out: Out = Box::new(shared.clone());
+            let mut table = Table::new(&["NAME", ">N"]);
+            for number in 0..2 * SPILL_ROWS + 5 {
+                table.row(cells(&["a\"b, \u{1b}", &number.to_string()]));
+                if spill {
+                    table.spill().unwrap();
+                    assert!(table.rows.len() < SPILL_ROWS);
+                }
+            }
+            assert!(!table.is_empty());
+            table.print(&mut out).unwrap();
+            String::from_utf8(shared.0.lock().unwrap().clone()).unwrap()
+        };
+        assert_eq!(text_of(true), text_of(false));
     }
 
     #[test]

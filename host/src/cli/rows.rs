@@ -71,7 +71,7 @@ impl RowPrinter {
             Format::Csv => self.csv(out, row),
             Format::Table => {
                 self.add(row);
-                Ok(())
+                self.table.spill()
             }
         }
     }
