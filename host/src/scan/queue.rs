@@ -262,14 +262,20 @@ pub fn request_for(
         min_height: 0,
         at_height: None,
     };
-    let mut addresses: HashMap<Arc<str>, u32> = HashMap::new();
-    let mut places: HashMap<u16, u16> = HashMap::new();
+    let mut addresses: HashMap<&str, u32> = HashMap::with_capacity(items.len());
+    let mut places: Vec<Option<u16>> = vec![None; assets.len()];
+    let mut last: Option<(&Arc<str>, u32)> = None;
     for (item, _) in items {
-        let address = *addresses.entry(item.address.clone()).or_insert_with(|| {
-            request.addresses.push(item.address.clone());
-            u32::try_from(request.addresses.len() - 1).expect("a call has fewer addresses")
-        });
-        let asset = *places.entry(item.asset).or_insert_with(|| {
+        let address = match last {
+            // The cells of an address lie side by side.
+            Some((address, place)) if Arc::ptr_eq(address, &item.address) => place,
+            _ => *addresses.entry(&item.address).or_insert_with(|| {
+                request.addresses.push(item.address.clone());
+                u32::try_from(request.addresses.len() - 1).expect("a call has fewer addresses")
+            }),
+        };
+        last = Some((&item.address, address));
+        let asset = *places[usize::from(item.asset)].get_or_insert_with(|| {
             request.assets.push(assets[usize::from(item.asset)].clone());
             u16::try_from(request.assets.len() - 1).expect("assets are numbered by u16")
         });
