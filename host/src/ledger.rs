@@ -9,6 +9,7 @@
 
 mod addresses;
 mod balances;
+mod bulk;
 mod commit;
 mod decisions;
 mod engine;
@@ -35,6 +36,7 @@ pub use self::balances::{
 };
 pub use self::commit::{BalanceChange, ChunkCommit, Committed};
 pub use self::decisions::KEPT as DECISIONS_KEPT;
+pub use self::engine::SQLITE_SETTINGS;
 use self::engine::{Engine, Opened};
 pub use self::error::LedgerError;
 pub use self::events::{EventFilter, NewEvent, StoredEvent};

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::any::AnyRow;
 
 use super::Ledger;
-use super::engine::{Column, Insert};
+use super::bulk::{Column, Insert};
 use super::error::LedgerError;
 use super::readers::Read;
 use super::sql::{bigint, get, get_count};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Ledger;
 use super::balances::{CellName, KnownReading};
-use super::engine::{Column, Insert};
+use super::bulk::{Column, Insert};
 use super::error::LedgerError;
 use super::events::NewEvent;
 use super::holes::Hole;
@@ -187,6 +187,9 @@ impl Ledger {
 #[async_trait]
 impl Write for ChunkCommit {
     type Output = Committed;
+
+    // It asks for the pass before all else; later only the database can fail.
+    const REFUSES_FIRST: bool = true;
 
     async fn apply(self, txn: &mut Txn<'_>) -> Result<Committed, LedgerError> {
         let pass = txn.running_pass(&self.pass).await?;

@@ -20,6 +20,10 @@ use crate::clock::SharedClock;
 /// Marks a SQLite file as a Scanhost store: `SHLG` in ASCII, shown by `file`.
 const APPLICATION_ID: i64 = 0x5348_4c47;
 
+/// How the connection that writes to SQLite is set: pages in memory until a group is committed, in
+/// KiB, and pages in the log before they are folded into the file.
+pub const SQLITE_SETTINGS: &str = "PRAGMA cache_size = -24576; PRAGMA wal_autocheckpoint = 8192";
+
 static SQLITE_MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     joined(
         &sqlx::migrate!("../migrations/shared"),
@@ -45,6 +49,7 @@ pub(super) struct Opened {
 
 /// The connection that writes; made anew after it failed.
 pub(super) struct WriterConnection {
+    engine: Engine,
     url: String,
     connection: Option<AnyConnection>,
 }
@@ -54,26 +59,6 @@ pub(super) struct WriterConnection {
 pub(super) enum Engine {
     Sqlite,
     Postgres,
-}
-
-/// A statement that writes many rows at once.
-///
-/// The rows travel as one JSON array of arrays: the statement stays the same however many there
-/// are, and SQLite, which looks parameters up one by one, has only one to look up.
-#[derive(Debug)]
-pub(super) struct Insert {
-    pub(super) table: &'static str,
-    /// In the order of a row's values.
-    pub(super) columns: &'static [Column],
-    /// What happens to rows that are there already; may be empty.
-    pub(super) on_conflict: &'static str,
-}
-
-/// A column of an [`Insert`].
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
-    Text(&'static str),
-    Bigint(&'static str),
 }
 
 /// What a URL names.
@@ -180,7 +165,7 @@ async fn open_sqlite(file: StoreFile, clock: SharedClock) -> Result<Opened, Ledg
         }
     }
 
-    let mut writer = WriterConnection::new(file.url("mode=rwc")?);
+    let mut writer = WriterConnection::new(Engine::Sqlite, file.url("mode=rwc")?);
     let connection = writer
         .get()
         .await
@@ -199,7 +184,7 @@ async fn open_sqlite(file: StoreFile, clock: SharedClock) -> Result<Opened, Ledg
 }
 
 async fn open_postgres(url: String, clock: SharedClock) -> Result<Opened, LedgerError> {
-    let mut writer = WriterConnection::new(url.clone());
+    let mut writer = WriterConnection::new(Engine::Postgres, url.clone());
     let known = newest(&POSTGRES_MIGRATIONS);
     let connection = writer
         .get()
@@ -412,8 +397,9 @@ fn install_drivers() {
 // === impl WriterConnection ===
 
 impl WriterConnection {
-    fn new(url: String) -> Self {
+    fn new(engine: Engine, url: String) -> Self {
         Self {
+            engine,
             url,
             connection: None,
         }
@@ -423,7 +409,13 @@ impl WriterConnection {
     pub(super) async fn get(&mut self) -> sqlx::Result<&mut AnyConnection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => AnyConnection::connect(&self.url).await?,
+            None => {
+                let mut connection = AnyConnection::connect(&self.url).await?;
+                if let Some(settings) = self.engine.settings() {
+                    sqlx::raw_sql(settings).execute(&mut connection).await?;
+                }
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -434,11 +426,11 @@ impl WriterConnection {
     }
 
     /// Closes it, folding SQLite's log into the file.
-    pub(super) async fn close(&mut self, engine: Engine) {
+    pub(super) async fn close(&mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if let Some(statement) = engine.before_close()
+        if let Some(statement) = self.engine.before_close()
             && let Err(error) = sqlx::raw_sql(statement).execute(&mut connection).await
         {
             tracing::debug!(%error, "the log of the store was not folded in at close");
@@ -452,16 +444,6 @@ impl WriterConnection {
 impl fmt::Debug for WriterConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriterConnection").finish_non_exhaustive()
-    }
-}
-
-// === impl Column ===
-
-impl Column {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Text(name) | Self::Bigint(name) => name,
-        }
     }
 }
 
@@ -479,29 +461,6 @@ impl Engine {
         }
     }
 
-    /// `insert` with its rows as the parameter `$1`.
-    pub(super) fn insert(self, insert: &Insert) -> String {
-        let names: Vec<_> = insert.columns.iter().map(|column| column.name()).collect();
-        let values: Vec<_> = insert
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(place, column)| match column {
-                Column::Text(_) => format!("value ->> {place}"),
-                Column::Bigint(_) => format!("CAST(value ->> {place} AS BIGINT)"),
-            })
-            .collect();
-        // `WHERE true` tells SQLite that `ON` begins no join.
-        format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {} WHERE true {}",
-            insert.table,
-            names.join(", "),
-            values.join(", "),
-            self.rows_of(1),
-            insert.on_conflict,
-        )
-    }
-
     /// The elements of the JSON array in `$PARAMETER`, as the column `value`.
     pub(super) fn rows_of(self, parameter: usize) -> String {
         match self {
@@ -515,6 +474,14 @@ impl Engine {
         match self {
             Self::Sqlite => format!("(SELECT value FROM json_each(${parameter}))"),
             Self::Postgres => format!("(SELECT json_array_elements_text(${parameter}::json))"),
+        }
+    }
+
+    /// What to run on a new connection that writes.
+    fn settings(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => Some(SQLITE_SETTINGS),
+            Self::Postgres => None,
         }
     }
 

@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::Ledger;
-use super::engine::{Column, Insert};
+use super::bulk::{Column, Insert};
 use super::error::LedgerError;
 use super::readers::Read;
 use super::sql::{bigint, get, statement, texts};

@@ -1,18 +1,16 @@
 //! The one task that writes.
 //!
-//! Whatever waits in its queue travels in one transaction, each piece of work behind a savepoint of
-//! its own: a piece that is refused leaves its neighbours whole. Callers hear back only after the
+//! Whatever waits in its queue travels in one transaction. A piece of work that is refused leaves its
+//! neighbours whole: it refuses before it writes, or is behind a savepoint of its own. Callers hear back only after the
 //! commit, so what was acknowledged is on disk.
 
 use async_trait::async_trait;
-use serde_json::Value;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::engine::{Engine, Insert, WriterConnection};
+use super::engine::{Engine, WriterConnection};
 use super::error::LedgerError;
 use super::file::StoreLock;
-use super::sql::statement;
 use crate::clock::{SharedClock, TimeHold};
 
 /// Pieces of work that wait before callers are held back.
@@ -26,6 +24,10 @@ const GROUP_MAX: usize = 32;
 pub(super) trait Write: Send + 'static {
     /// What the caller gets after the commit.
     type Output: Send + 'static;
+
+    /// Whether it refuses before it writes, if it does. What cannot be refused half-way needs no
+    /// savepoint, for which SQLite would copy every page that the piece changes.
+    const REFUSES_FIRST: bool = false;
 
     /// Writes; an error undoes what this piece wrote.
     async fn apply(self, txn: &mut Txn<'_>) -> Result<Self::Output, LedgerError>;
@@ -59,11 +61,23 @@ enum Message {
 /// A [`Write`] with its type forgotten and its result kept until the commit.
 #[async_trait]
 trait Job: Send {
+    /// [`Write::REFUSES_FIRST`].
+    fn refuses_first(&self) -> bool;
+
     /// Writes; `Err` means that nothing of this piece may stay.
-    async fn run(&mut self, txn: &mut Txn<'_>) -> Result<(), ()>;
+    async fn run(&mut self, txn: &mut Txn<'_>) -> Result<(), Undone>;
 
     /// Tells the caller how the transaction ended.
     fn acknowledge(self: Box<Self>, committed: Result<(), LedgerError>);
+}
+
+/// Why nothing of a piece may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undone {
+    /// It may not be written; the database has no part in that.
+    Refused,
+    /// The database failed, and its transaction with it.
+    Failed,
 }
 
 struct Piece<W: Write> {
@@ -82,22 +96,6 @@ struct WriterTask {
     newest_event: watch::Sender<i64>,
     /// Given back after the last connection is closed.
     lock: Option<StoreLock>,
-}
-
-// === impl Txn ===
-
-impl Txn<'_> {
-    /// Writes rows, each an array of its columns' values; how many were written.
-    pub(super) async fn insert(&mut self, insert: &Insert, rows: Vec<Value>) -> sqlx::Result<u64> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let done = statement(self.engine.insert(insert))
-            .bind(Value::Array(rows).to_string())
-            .execute(&mut *self.conn)
-            .await?;
-        Ok(done.rows_affected())
-    }
 }
 
 // === impl Writer ===
@@ -162,12 +160,19 @@ impl Writer {
 
 #[async_trait]
 impl<W: Write> Job for Piece<W> {
-    async fn run(&mut self, txn: &mut Txn<'_>) -> Result<(), ()> {
+    fn refuses_first(&self) -> bool {
+        W::REFUSES_FIRST
+    }
+
+    async fn run(&mut self, txn: &mut Txn<'_>) -> Result<(), Undone> {
         let Some(work) = self.work.take() else {
             return Ok(());
         };
         let result = work.apply(txn).await;
-        let verdict = result.as_ref().map(drop).map_err(drop);
+        let verdict = result.as_ref().map(drop).map_err(|error| match error {
+            LedgerError::PassEnded { .. } | LedgerError::NoPass { .. } => Undone::Refused,
+            _ => Undone::Failed,
+        });
         self.result = Some(result);
         verdict
     }
@@ -205,7 +210,7 @@ impl WriterTask {
                 self.write_group(group).await;
             }
         }
-        self.connection.close(self.engine).await;
+        self.connection.close().await;
         drop(self.lock);
         for (done, _hold) in closers {
             // Nobody waits any more: fine.
@@ -235,24 +240,59 @@ impl WriterTask {
         let mut transaction = self.connection.get().await?.begin_with(begin).await?;
         let mut newest_event = None;
         for job in group {
-            let mut savepoint = transaction.begin().await?;
-            let mut txn = Txn {
-                engine: self.engine,
-                conn: &mut savepoint,
-                now_ms: self.clock.unix_ms(),
-                last_event: None,
-            };
-            let verdict = job.run(&mut txn).await;
-            let last_event = txn.last_event;
-            match verdict {
-                Ok(()) => {
-                    savepoint.commit().await?;
-                    newest_event = newest_event.max(last_event);
+            let now_ms = self.clock.unix_ms();
+            let written = if job.refuses_first() {
+                Self::write_plainly(self.engine, &mut transaction, now_ms, job).await?
+            } else {
+                let mut savepoint = transaction.begin().await?;
+                match Self::run_job(self.engine, &mut savepoint, now_ms, job).await {
+                    Ok(last_event) => {
+                        savepoint.commit().await?;
+                        last_event
+                    }
+                    Err(_) => {
+                        savepoint.rollback().await?;
+                        None
+                    }
                 }
-                Err(()) => savepoint.rollback().await?,
-            }
+            };
+            newest_event = newest_event.max(written);
         }
         transaction.commit().await?;
         Ok(newest_event)
+    }
+
+    /// Runs a piece that has nothing to take back when it is refused.
+    async fn write_plainly(
+        engine: Engine,
+        conn: &mut AnyConnection,
+        now_ms: i64,
+        job: &mut Box<dyn Job>,
+    ) -> sqlx::Result<Option<i64>> {
+        match Self::run_job(engine, conn, now_ms, job).await {
+            Ok(last_event) => Ok(last_event),
+            Err(Undone::Refused) => Ok(None),
+            // Part of it may be in the transaction, which must not be committed.
+            Err(Undone::Failed) => Err(sqlx::Error::Protocol(
+                "a write beside this one failed, and took its transaction along".into(),
+            )),
+        }
+    }
+
+    /// Runs a piece; its highest event id.
+    async fn run_job(
+        engine: Engine,
+        conn: &mut AnyConnection,
+        now_ms: i64,
+        job: &mut Box<dyn Job>,
+    ) -> Result<Option<i64>, Undone> {
+        let mut txn = Txn {
+            engine,
+            conn,
+            now_ms,
+            last_event: None,
+        };
+        job.run(&mut txn).await?;
+        Ok(txn.last_event)
     }
 }
