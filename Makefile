@@ -6,7 +6,7 @@ TARGET = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_
 PROFILE = $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt lint doc tools rust nextest clean
+.PHONY: help run demo test bench check fmt lint doc tools rust nextest clean
 
 run: rust ## scan the sample lists of config/ on mainnet, no key needed (exit 3: some cells unknown)
 	cargo build --release --locked --workspace --exclude scanhost-tests
@@ -20,6 +20,9 @@ test: rust nextest tools ## every test; the build comes first, since the tests r
 	cargo build --workspace --locked
 	cargo nextest run --workspace --locked --profile $(PROFILE)
 	cargo test --doc --workspace --locked
+
+bench: rust ## speed and memory against their targets, in one run of about three minutes
+	cargo bench --locked -p scanhost --bench speed
 
 check: lint test ## what CI runs
 

@@ -15,6 +15,7 @@ use crate::model::{
 };
 
 mod chunks;
+mod groups;
 mod killed;
 mod opening;
 mod passes;

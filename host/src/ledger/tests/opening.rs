@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Connection};
 
 use super::*;
 
-async fn sql(path: &Path, statements: &'static str) {
+pub(super) async fn sql(path: &Path, statements: &'static str) {
     sqlx::any::install_default_drivers();
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let mut connection = AnyConnection::connect(&url).await.unwrap();
