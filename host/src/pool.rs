@@ -61,6 +61,21 @@ pub struct Member {
 }
 
 impl Pool {
+    /// A pool without providers, by the defaults of the configuration.
+    #[must_use]
+    pub fn empty(chain: ChainName) -> Self {
+        Self {
+            chain,
+            members: Vec::new(),
+            unusable: Vec::new(),
+            spill_after: Duration::from_secs(2),
+            identity: None,
+            cooldown_longest: Duration::ZERO,
+            strategy: Strategy::Failover,
+            decisions: Arc::default(),
+        }
+    }
+
     /// Whether any provider could read such an asset.
     #[must_use]
     pub fn can_read(&self, native: bool) -> bool {

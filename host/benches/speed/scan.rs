@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use scanhost::clock::SharedClock;
+use scanhost::config::{OnMismatch, ScanAt};
 use scanhost::ledger::{ChunkCommit, Ledger, LedgerError, Pass, PassEnd};
 use scanhost::scan::commit::Sink;
 use scanhost::scan::engine::{Ending, Engine, Progress};
@@ -160,6 +161,9 @@ pub(crate) async fn run(
         pool: &world.pool,
         assets: world.assets.clone(),
         commitment: world.pool.commitment_default(),
+        at: ScanAt::Newest,
+        sample: None,
+        on_mismatch: OnMismatch::Event,
         sink,
         patience: World::patience(),
         clock: clock.clone(),

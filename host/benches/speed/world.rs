@@ -87,12 +87,9 @@ impl World {
                 asset("USDT", Some("0x55d398326f99059ff775485246999027b3197955")),
             ],
             pool: Pool {
-                chain: chain.clone(),
                 members: (0..PROVIDERS).map(member).collect(),
-                unusable: Vec::new(),
-                spill_after: Duration::from_secs(2),
-                identity: None,
                 cooldown_longest: Duration::from_secs(30),
+                ..Pool::empty(chain.clone())
             },
             chain,
             script,
@@ -188,6 +185,8 @@ impl Backend for AtOnce {
         Caps {
             native: true,
             tokens: true,
+            pinned: false,
+            min_height: false,
             cells_max: BATCH,
             addresses_max: BATCH,
             assets_max: 16,

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::decision::Decisions;
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
 use crate::config::{self, Chain, Config, Finding};
@@ -198,14 +197,10 @@ impl<'a> Assembler<'a> {
         only: Option<&ProviderName>,
     ) -> Result<Pool, LedgerError> {
         let mut pool = Pool {
-            chain: chain.name.clone(),
-            members: Vec::new(),
-            unusable: Vec::new(),
             spill_after: chain.spill_after,
             identity: chain.identity.clone(),
-            cooldown_longest: std::time::Duration::ZERO,
             strategy: chain.strategy,
-            decisions: Arc::new(Decisions::default()),
+            ..Pool::empty(chain.name.clone())
         };
         let providers = self
             .config

@@ -287,22 +287,23 @@ impl Shared {
             let wait = match member.gate.ask(Call::Work) {
                 Answer::Pass(permit) => return Some(permit),
                 Answer::Wait { until, .. } => Some(until),
-                Answer::Shut { why, .. } if why == Why::IdentityPending => {
-                    match member.gate.ask(Call::Identity) {
-                        Answer::Pass(permit) => {
-                            let expected = self.expected.as_deref();
-                            let verdict = ask_identity(member, &permit, expected).await;
-                            let same = verdict == Verdict::Success;
-                            permit.record(verdict);
-                            if !same {
-                                return None;
-                            }
-                            continue;
+                Answer::Shut {
+                    why: Why::IdentityPending,
+                    ..
+                } => match member.gate.ask(Call::Identity) {
+                    Answer::Pass(permit) => {
+                        let expected = self.expected.as_deref();
+                        let verdict = ask_identity(member, &permit, expected).await;
+                        let same = verdict == Verdict::Success;
+                        permit.record(verdict);
+                        if !same {
+                            return None;
                         }
-                        Answer::Wait { until, .. } => Some(until),
-                        Answer::Shut { .. } => None,
+                        continue;
                     }
-                }
+                    Answer::Wait { until, .. } => Some(until),
+                    Answer::Shut { .. } => None,
+                },
                 Answer::Shut { .. } => return None,
             };
             tokio::select! {

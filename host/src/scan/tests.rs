@@ -20,7 +20,6 @@ use crate::ledger::{Ledger, Pass, PassKind, PassSpec};
 use crate::model::{Asset, ChainName, Class, Commitment};
 use crate::plugin::backend::{BalancesRequest, CallBudget, CallReport};
 use crate::plugin::{Answer, Backend, CallError, Caps, Cost, Outcome};
-use crate::pool::decision::Decisions;
 use crate::pool::{Member, Pool};
 use crate::scan::ScanError;
 
@@ -168,14 +167,8 @@ impl Bench {
             ledger,
             clock,
             pool: Pool {
-                chain: chain.clone(),
-                members: Vec::new(),
-                unusable: Vec::new(),
-                spill_after: Duration::from_secs(2),
-                identity: None,
                 cooldown_longest: COOLDOWN,
-                strategy: Strategy::Failover,
-                decisions: Arc::new(Decisions::default()),
+                ..Pool::empty(chain.clone())
             },
             chain,
             providers: Vec::new(),

@@ -431,7 +431,7 @@ async fn two_poisoned_cells_apart_leave_all_others_known() {
 
 #[tokio::test(start_paused = true)]
 async fn many_poisoned_cells_leave_all_others_known() {
-    let is_poisoned = |index: usize| index % 7 == 0;
+    let is_poisoned = |index: usize| index.is_multiple_of(7);
     let script = move |request: &BalancesRequest, _| {
         let mut names = request
             .addresses

@@ -79,7 +79,7 @@ async fn memory_does_not_grow_with_the_list() {
     if let Some(addresses) = std::env::var_os(ADDRESSES) {
         let addresses = addresses.to_str().unwrap().parse().unwrap();
         let peak = scan_alone(addresses).await;
-        let peak = peak.map_or("unknown".to_owned(), |kib| kib.to_string());
+        let peak = peak.map_or_else(|| "unknown".to_owned(), |kib| kib.to_string());
         println!("\npeak {peak}");
         return;
     }
