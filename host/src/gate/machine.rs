@@ -122,15 +122,12 @@ impl Moment {
         let at = clock.now();
         let since = at.saturating_duration_since(self.at);
         if since >= FRESH {
-            *self = Self {
-                at,
-                unix_ms: clock.unix_ms(),
-            };
+            let unix_ms = clock.unix_ms();
+            *self = Self { at, unix_ms };
+            return *self;
         }
-        Self {
-            at,
-            unix_ms: self.wall(at),
-        }
+        let unix_ms = self.unix_ms.saturating_add(since.subsec_millis().into());
+        Self { at, unix_ms }
     }
 
     /// `instant` as epoch milliseconds.

@@ -14,6 +14,8 @@ const SLICES: usize = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     config: WindowConfig,
+    /// How long a slice is: never nothing.
+    slice: Duration,
     slices: [Counts; SLICES],
     /// The slice that is filling.
     newest: usize,
@@ -43,6 +45,7 @@ impl Window {
     pub(super) fn new(config: WindowConfig) -> Self {
         Self {
             config,
+            slice: slice_length(config.length),
             slices: [Counts::default(); SLICES],
             newest: 0,
             began: None,
@@ -71,8 +74,11 @@ impl Window {
             self.began = Some(now);
             return;
         };
-        let slice = slice_length(self.config.length);
-        let passed = now.saturating_duration_since(began).as_nanos() / slice.as_nanos();
+        let age = now.saturating_duration_since(began);
+        if age < self.slice {
+            return;
+        }
+        let passed = age.as_nanos() / self.slice.as_nanos();
         // More than all of them is all of them.
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         if passed as usize >= SLICES {
@@ -85,7 +91,7 @@ impl Window {
             let oldest = std::mem::take(&mut self.slices[self.newest]);
             self.sum.subtract(oldest);
         }
-        self.began = Some(began + slice * passed);
+        self.began = Some(began + self.slice * passed);
     }
 
     fn reached(&self, call: Call) -> Option<Cause> {
