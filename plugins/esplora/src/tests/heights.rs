@@ -12,7 +12,7 @@ fn from_a_height_on_a_balance_is_of_a_certain_block() {
     let paths = |from: usize| bench.paths().split_off(from);
 
     let answers = bench.read_from(923_400, &[A]).unwrap();
-    assert_eq!(answers, [block.clone()]);
+    assert_eq!(answers.as_slice(), std::slice::from_ref(&block));
     let hash = "/block-height/923456".to_owned();
     assert_eq!(paths(0), [tip, hash, address(A), hash_of_tip.clone()]);
     // The tip after one call is the tip before the next: one request more than the balances.
