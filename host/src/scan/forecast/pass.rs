@@ -237,9 +237,13 @@ impl<'a> Pass<'a> {
         let Provider {
             caps, cells_max, ..
         } = self.pool.providers[index];
-        // What a long limit leaves of a call is answered; the rest of its cells goes elsewhere.
-        let per_cell = caps.cost.native_cell.max(caps.cost.token_cell).max(1);
-        let room = pacer.room(now_ns) / u64::from(per_cell);
+        // What a long limit leaves of a call is answered; the rest of its cells goes to others.
+        let room = if self.pool.providers.len() > 1 {
+            let per_cell = caps.cost.native_cell.max(caps.cost.token_cell).max(1);
+            pacer.room(now_ns) / u64::from(per_cell)
+        } else {
+            u64::MAX
+        };
         let room = usize::try_from(room).unwrap_or(usize::MAX).max(1);
         let limits = ChunkLimits {
             cells: cells_max.min(room),

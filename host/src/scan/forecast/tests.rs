@@ -282,9 +282,14 @@ proptest! {
 
     /// Limits change when, never what.
     #[test]
-    fn limits_cost_no_request(addresses in 0_u64..500, tokens in 0_usize..3, rate in 1_u32..50) {
+    fn limits_cost_no_request(
+        addresses in 0_u64..500,
+        tokens in 0_usize..3,
+        rate in 1_u32..50,
+        per in "[smhd]",
+    ) {
         let pool = pool(&[explorer()], addresses, 1, tokens);
-        let rate = format!("{rate}/s");
+        let rate = format!("{rate}/{per}");
         let limited = run(&pool, &[&[&rate]]);
         let share = limited.pools[0].shares[0];
         prop_assert_eq!(share.cells, addresses * (1 + tokens as u64));
