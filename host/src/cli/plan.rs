@@ -189,6 +189,11 @@ impl Planned<'_> {
                  longer than {spill_after}"
             ));
         }
+        if let Some(percent) = self.job.chain.scan.sample {
+            told.push(format!(
+                "what reads {percent}% of the cells again comes on top"
+            ));
+        }
         for provider in &self.providers {
             if let Some(cells) = provider.learned {
                 let name = &provider.name;

@@ -8,13 +8,12 @@ use url::Url;
 use super::{CliError, Provider};
 use crate::clock::rfc3339;
 use crate::config::{self, Chain, Config, QuotaPeriod, Window};
-use crate::ledger::{Ledger, UsageRow};
+use crate::gate::{Persisted, ProviderType};
+use crate::ledger::{Ledger, ProviderKey, UsageRow};
 use crate::model::ProviderName;
 use crate::plugin::{Catalog, Manifest};
+use crate::pool::learned;
 use crate::scan::forecast::{Limits, QuotaLeft};
-
-/// What the store calls the most cells of a call that a provider was found to take.
-const LEARNED_CELLS: &str = "cells_per_call";
 
 /// The limits of the providers that are planned with; those of one origin and key share them.
 pub(super) struct KnownLimits<'a> {
@@ -65,7 +64,7 @@ impl<'a> KnownLimits<'a> {
             name: name.clone(),
             limits_from,
             limits: self.index(configured, windows),
-            learned: self.learned(chain, name).await?,
+            learned: self.learned(chain, configured).await?,
         })
     }
 
@@ -100,16 +99,29 @@ impl<'a> KnownLimits<'a> {
         rows.map(|row| row.usage.requests).sum()
     }
 
+    /// What the provider taught, if endpoint, plugin and options are still the same.
     async fn learned(
         &self,
         chain: &Chain,
-        provider: &ProviderName,
+        provider: &config::Provider,
     ) -> Result<Option<usize>, CliError> {
         let Some(ledger) = self.ledger else {
             return Ok(None);
         };
-        let learned = ledger.learned(&chain.name, provider).await?;
-        let cells = learned.iter().find(|it| it.key == LEARNED_CELLS);
+        let key = ProviderKey {
+            chain: chain.name.clone(),
+            provider: provider.name.clone(),
+            kind: ProviderType::Scan,
+        };
+        let stored = ledger.provider(&key).await?;
+        let stored = stored.and_then(|record| record.persisted);
+        let stored = stored.and_then(|json| serde_json::from_str::<Persisted>(&json).ok());
+        let fingerprint = [provider.fingerprint(), provider.identity_fingerprint(chain)].concat();
+        if stored.is_none_or(|stored| stored.fingerprint != fingerprint) {
+            return Ok(None);
+        }
+        let learned = ledger.learned(&chain.name, &provider.name).await?;
+        let cells = learned.iter().find(|it| it.key == learned::KEY);
         let cells = cells.and_then(|it| it.value.parse().ok());
         Ok(cells.filter(|cells| *cells > 0))
     }
