@@ -276,14 +276,17 @@ fn failed(class: &str, message: &str) -> [String; 10] {
     rest
 }
 
-/// The reason with every provider's word.
+/// The reason with every provider's word and class.
 fn full_message(reason: &Reason) -> String {
     let mut text = format!("{}: {}", reason.class, reason.message);
     for said in &reason.providers {
         let told = format!("{}: {}", said.provider, said.message);
-        // A reason of one provider is told in the message already.
-        if !text.contains(&told) {
-            text = format!("{text}; {told}");
+        // A reason of one provider is told in the message already, behind its class.
+        if said.class != reason.class || !text.contains(&told) {
+            text = format!(
+                "{text}; {}: {}: {}",
+                said.provider, said.class, said.message
+            );
         }
     }
     text
