@@ -105,7 +105,7 @@ pub use self::ledger::{
     associated_account,
 };
 pub use self::server::Upstream;
-pub use self::world::{Counters, LogEntry, ReadWorldError, World};
+pub use self::world::{CellCounts, Counters, LogEntry, ReadWorldError, World};
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -19,10 +19,12 @@ pub struct Call {
 }
 
 /// One thing that a call reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cell {
     /// What kind of thing.
     pub class: CellClass,
+    /// The token's contract, where the call names it; a Solana account is of one mint anyway.
+    pub contract: Option<String>,
     /// The address as asked; on Solana, that of the account; empty where there is none.
     pub address: String,
 }
@@ -89,7 +91,15 @@ impl Cell {
     pub fn new(class: CellClass, address: impl Into<String>) -> Self {
         Self {
             class,
+            contract: None,
             address: address.into(),
         }
+    }
+
+    /// The same of this token.
+    #[must_use]
+    pub fn of(mut self, contract: impl Into<String>) -> Self {
+        self.contract = Some(contract.into());
+        self
     }
 }

@@ -41,8 +41,8 @@ pub(crate) fn inspect(request: &Request) -> Asked {
                 .collect();
         }
         ("account", "tokenbalance") => {
-            call.cells
-                .push(cell(CellClass::Token, query.get("address")));
+            let cell = cell(CellClass::Token, query.get("address"));
+            call.cells.push(cell.of(query.get("contractaddress")));
         }
         ("proxy", action) => call = evm::look(action, &query.proxy_params(action)),
         _ => {}

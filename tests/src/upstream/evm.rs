@@ -471,7 +471,9 @@ fn cells_of(to: Address, data: &[u8]) -> Vec<Cell> {
 fn cell_of(to: Address, data: &[u8]) -> Cell {
     let cell = |class, address: Address| Cell::new(class, format!("{address:#x}"));
     match one_address(data) {
-        Some((abi::balanceOfCall::SELECTOR, owner)) => cell(CellClass::Token, owner),
+        Some((abi::balanceOfCall::SELECTOR, owner)) => {
+            cell(CellClass::Token, owner).of(format!("{to:#x}"))
+        }
         Some((abi::getEthBalanceCall::SELECTOR, address)) if to == MULTICALL3 => {
             cell(CellClass::Native, address)
         }

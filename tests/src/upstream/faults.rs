@@ -353,10 +353,8 @@ mod tests {
     use super::*;
 
     fn asked(method: &str, cells: &[(CellClass, &str)]) -> Asked {
-        let cells = cells.iter().map(|(class, address)| Cell {
-            class: *class,
-            address: (*address).to_owned(),
-        });
+        let cells = cells.iter();
+        let cells = cells.map(|(class, address)| Cell::new(*class, *address));
         Asked {
             calls: vec![Call {
                 method: method.to_owned(),

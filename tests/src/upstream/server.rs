@@ -234,11 +234,13 @@ fn faults_of(body: &[u8]) -> serde_json::Result<Vec<Fault>> {
     }
 }
 
+/// The time of the simulator's log, in milliseconds since 1970.
 #[expect(
     clippy::disallowed_methods,
     reason = "a server outside of the host has no clock passed in"
 )]
-fn now_ms() -> i64 {
+#[must_use]
+pub fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let millis = since_epoch.unwrap_or_default().as_millis();
     i64::try_from(millis).unwrap_or(i64::MAX)

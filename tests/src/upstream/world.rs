@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::asked::CellClass;
+use super::asked::{Cell, CellClass};
 use super::faults::{Fault, Faults, Kind, RetryAfter};
 use super::host::{Host, HostKind};
 use super::http::{Ending, Request, Response};
@@ -23,7 +23,11 @@ pub struct World {
     pub faults: Faults,
     log: Vec<LogEntry>,
     times: HashMap<String, Vec<i64>>,
+    cells: Option<CellCounts>,
 }
+
+/// How often each cell was asked for, by the name of its ledger.
+pub type CellCounts = HashMap<(String, Cell), u64>;
 
 /// One request as it came and was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,6 +122,13 @@ impl World {
         self
     }
 
+    /// Counts every cell from now on; that takes memory for each.
+    #[must_use]
+    pub fn counting_cells(mut self) -> Self {
+        self.cells = Some(CellCounts::new());
+        self
+    }
+
     /// A ledger by its name.
     #[must_use]
     pub fn ledger(&self, name: &str) -> Option<&Ledger> {
@@ -165,6 +176,12 @@ impl World {
         sums
     }
 
+    /// How often each balance was asked for since the last time that this was called; nothing
+    /// unless [`World::counting_cells`] said so.
+    pub fn take_cells(&mut self) -> CellCounts {
+        self.cells.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Answers a request by [`super::answer`] with the faults that are due, and logs it.
     pub fn handle(&mut self, request: &Request, now_ms: i64) -> Response {
         let (name, path) = request.host_and_rest();
@@ -185,6 +202,13 @@ impl World {
             return Response::text(404, format!("no simulated host `{name}`"));
         };
         let asked = super::inspect(request, host, ledger);
+        if let Some(counts) = &mut self.cells {
+            let cells = asked.calls.iter().flat_map(|call| &call.cells);
+            for cell in cells.filter(|cell| cell.class != CellClass::Other) {
+                let key = (host.ledger.clone(), cell.clone());
+                *counts.entry(key).or_default() += 1;
+            }
+        }
         let mut due = self.faults.due(name, &asked, now_ms);
         let faulty = !due.is_empty();
         let times = self.times.entry(name.to_owned()).or_default();
