@@ -6,7 +6,7 @@ TARGET = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_
 PROFILE = $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench check fmt lint doc tools rust nextest clean
+.PHONY: help run demo test bench soak check fmt lint doc tools rust nextest clean
 
 run: rust ## scan the sample lists of config/ on mainnet, no key needed (exit 3: some cells unknown)
 	cargo build --release --locked --workspace --exclude scanhost-tests
@@ -23,6 +23,10 @@ test: rust nextest tools ## every test; the build comes first, since the tests r
 
 bench: rust ## speed and memory against their targets, in one run of about three minutes
 	cargo bench --locked -p scanhost --bench speed
+
+soak: rust nextest ## the long forms of tests: kills, limits, memory (a quarter of an hour)
+	cargo build --workspace --locked
+	cargo nextest run -p scanhost-tests --locked --profile soak --run-ignored only soak_
 
 check: lint test ## what CI runs
 

@@ -1,18 +1,27 @@
 //! One chain behind simulated hosts, and the built binary that scans it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use scanhost_tests::product::{Chain, Config, IMPATIENT, Product, Run};
 use scanhost_tests::upstream::{
     Fault, Host, HostKind, Ledger, LogEntry, Seeded, SeededAsset, Upstream, World,
+    associated_account,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use crate::book::Book;
 
 /// The key that the simulated BscScan accepts.
 pub(crate) const API_KEY: &str = "key-5f3c9a17d2";
 /// The file beside the configuration that holds it.
 const KEY_FILE: &str = "bscscan.key";
+/// What does not come within this does not come.
+const LONG: Duration = Duration::from_secs(60);
+/// From one look to the next.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// The plugins that Scanhost comes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +49,7 @@ pub(crate) struct Setup {
     pub(crate) network: &'static str,
 }
 
-/// Two hosts, `first` and `second`, over one ledger, and a folder to run the binary in.
+/// The hosts `first`, `second` and `third` over one ledger, and a folder to run the binary in.
 ///
 /// `list.csv` holds the ledger's addresses and is the configured list.
 pub(crate) struct Lab {
@@ -85,7 +94,7 @@ impl Plugin {
         self.chain() != "btc"
     }
 
-    fn seeded(self, count: usize) -> Seeded {
+    pub(crate) fn seeded(self, count: usize) -> Seeded {
         match self.chain() {
             "btc" => Ledger::seeded_bitcoin(bitcoin::Network::Bitcoin, 11, count),
             "bsc" => Ledger::seeded_bsc(11, count),
@@ -148,7 +157,8 @@ impl Lab {
         let world = World::new()
             .with_ledger("chain", seeded.ledger)
             .with("first", plugin.host())
-            .with("second", plugin.host());
+            .with("second", plugin.host())
+            .with("third", plugin.host());
         let runtime = Runtime::new().expect("a runtime starts");
         let upstream = runtime.block_on(Upstream::start(world));
         let lab = Self {
@@ -193,7 +203,7 @@ impl Lab {
             Plugin::Bscscan => format!("api_key = {{ file = {KEY_FILE:?} }}\n"),
             _ => String::new(),
         };
-        for name in ["first", "second"] {
+        for name in ["first", "second", "third"] {
             let more = if name == "first" { &*setup.first } else { "" };
             let endpoint = self.upstream.endpoint(name);
             let plugin = self.plugin.name();
@@ -210,46 +220,10 @@ impl Lab {
 
     /// Changes every amount of the ledger.
     pub(crate) fn grow(&self) {
-        let grown = |world: &mut World| match world.ledger_mut("chain") {
-            Some(Ledger::Bitcoin(ledger)) => {
-                for address in &self.addresses {
-                    let mut stats = ledger.stats(address);
-                    stats.chain.funded_txo_count += 1;
-                    stats.chain.funded_txo_sum += 1_000;
-                    stats.chain.tx_count += 1;
-                    ledger.set(address, stats);
-                }
-            }
-            Some(Ledger::Evm(ledger)) => {
-                let one = alloy::primitives::U256::from(1);
-                for address in &self.addresses {
-                    let address = address.parse().expect("seeded addresses are valid");
-                    *ledger.native.entry(address).or_default() += one;
-                    for token in ledger.tokens.values_mut() {
-                        *token.balances.entry(address).or_default() += one;
-                    }
-                }
-            }
-            Some(Ledger::Solana(ledger)) => {
-                for address in &self.addresses {
-                    let wallet = address.parse().expect("seeded addresses are valid");
-                    *ledger.lamports.entry(wallet).or_default() += 1;
-                    for asset in &self.assets {
-                        let Some(mint) = &asset.contract else {
-                            continue;
-                        };
-                        let mint = mint.parse().expect("seeded mints are valid");
-                        let program = ledger.mint(&mint).expect("it is there").program;
-                        let account =
-                            scanhost_tests::upstream::associated_account(&wallet, &mint, &program);
-                        let amount = ledger.account(&account).map_or(0, |it| it.amount);
-                        ledger.set_token(wallet, mint, amount + 1);
-                    }
-                }
-            }
-            None => unreachable!("it was put there"),
-        };
-        self.upstream.with(grown);
+        self.upstream.with(|world| {
+            let ledger = world.ledger_mut("chain").expect("it was put there");
+            grow(ledger, &self.addresses, &self.assets);
+        });
     }
 
     /// `scanhost scan --format json` with more arguments.
@@ -269,19 +243,31 @@ impl Lab {
         log
     }
 
-    /// Waits until something is so, at most for 30 s.
+    /// Waits until something is so, at most for a minute.
     #[track_caller]
     pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
-        let look = async {
-            while !is_so() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let long = Duration::from_secs(30);
+        wait_until(is_so);
+    }
+
+    /// Looks again and again, however long it takes, until it says that this was the last time.
+    pub(crate) fn watch(&self, mut look: impl FnMut() -> bool) {
+        while !look() {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits for a future, as [`wait_until`](Self::wait_until) does.
+    #[track_caller]
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         let waited = self
             .runtime
-            .block_on(async { tokio::time::timeout(long, look).await });
-        assert!(waited.is_ok(), "it did not come to that");
+            .block_on(async { tokio::time::timeout(LONG, future).await });
+        waited.expect("it does not come to that")
+    }
+
+    /// What the store holds.
+    pub(crate) fn book(&self) -> Book {
+        self.runtime.block_on(Book::read(self.product.folder()))
     }
 
     /// All rows are there, in the order of the list, and every one is known as the ledger has it.
@@ -332,5 +318,67 @@ impl Lab {
         }
         assert_eq!(left.next(), None, "too many rows");
         rows
+    }
+}
+
+/// Waits until something is so, at most for a minute.
+#[track_caller]
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LONG, "it did not come to that");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Waits until the log of the store in a folder grew this often, or until it is pointless.
+pub(crate) async fn commits(folder: &Path, count: u64, mut pointless: impl FnMut() -> bool) {
+    let log = folder.join("scanhost.db-wal");
+    let changed = || std::fs::metadata(&log).and_then(|it| it.modified()).ok();
+    let mut last = changed();
+    let mut seen = 0;
+    while seen < count && !pointless() {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+        let now = changed();
+        seen += u64::from(now != last);
+        last = now;
+    }
+}
+
+/// Changes every amount of a ledger.
+pub(crate) fn grow(ledger: &mut Ledger, addresses: &[String], assets: &[SeededAsset]) {
+    match ledger {
+        Ledger::Bitcoin(ledger) => {
+            for address in addresses {
+                let mut stats = ledger.stats(address);
+                stats.chain.funded_txo_count += 1;
+                stats.chain.funded_txo_sum += 1_000;
+                stats.chain.tx_count += 1;
+                ledger.set(address, stats);
+            }
+        }
+        Ledger::Evm(ledger) => {
+            let one = alloy::primitives::U256::from(1);
+            for address in addresses {
+                let address = address.parse().expect("seeded addresses are valid");
+                *ledger.native.entry(address).or_default() += one;
+                for token in ledger.tokens.values_mut() {
+                    *token.balances.entry(address).or_default() += one;
+                }
+            }
+        }
+        Ledger::Solana(ledger) => {
+            for address in addresses {
+                let wallet = address.parse().expect("seeded addresses are valid");
+                *ledger.lamports.entry(wallet).or_default() += 1;
+                for mint in assets.iter().filter_map(|asset| asset.contract.as_deref()) {
+                    let mint = mint.parse().expect("seeded mints are valid");
+                    let program = ledger.mint(&mint).expect("it is there").program;
+                    let account = associated_account(&wallet, &mint, &program);
+                    let amount = ledger.account(&account).map_or(0, |it| it.amount);
+                    ledger.set_token(wallet, mint, amount + 1);
+                }
+            }
+        }
     }
 }

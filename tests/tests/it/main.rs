@@ -1,10 +1,13 @@
 //! Every end-to-end case, in one binary.
 
 mod anvil;
+mod book;
 mod faults;
+mod kills;
 mod lab;
 mod lists;
 mod plan;
 mod plugins;
+mod running;
 mod scan;
 mod store;

@@ -1,63 +1,10 @@
 //! The store under a scan that is stopped, killed or not alone.
 
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
-
-use scanhost_tests::product::Run;
 use scanhost_tests::upstream::{Fault, Kind};
 use serde_json::Value;
 
 use crate::lab::{Lab, Plugin, Setup};
-
-/// A scan that runs while the test looks at it.
-struct Running {
-    child: Child,
-    stdout: std::thread::JoinHandle<String>,
-    stderr: std::thread::JoinHandle<String>,
-}
-
-impl Running {
-    fn start(lab: &Lab) -> Self {
-        let mut command = lab.product.command(&["scan", "--format", "json"]);
-        let command = command.stdin(Stdio::null());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let [stdout, stderr] = [
-            Box::new(child.stdout.take().expect("it is piped")) as Box<dyn std::io::Read + Send>,
-            Box::new(child.stderr.take().expect("it is piped")),
-        ]
-        .map(|mut stream| {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                stream.read_to_string(&mut text).expect("it is text");
-                text
-            })
-        });
-        Self {
-            child,
-            stdout,
-            stderr,
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args([name, &pid]).status();
-        assert!(status.expect("kill is there").success());
-    }
-
-    fn end(mut self) -> Run {
-        let status = self.child.wait().expect("it ends");
-        Run {
-            code: status.code().unwrap_or(-1),
-            stdout: self.stdout.join().expect("it was read"),
-            stderr: self.stderr.join().expect("it was read"),
-        }
-    }
-}
+use crate::running::Running;
 
 /// Waits until the simulator was asked for this many cells.
 fn wait_for_cells(lab: &Lab, cells: usize) {
@@ -87,9 +34,9 @@ fn cells(lab: &Lab) -> usize {
 #[test]
 fn a_killed_scan_goes_on_where_it_was() {
     let lab = slow();
-    let mut scan = Running::start(&lab);
+    let scan = Running::scan(&lab.product);
     wait_for_cells(&lab, 1_500);
-    scan.child.kill().expect("it runs");
+    scan.kill();
     let killed = scan.end();
     assert_eq!(killed.stdout, "");
     let before: usize = lab
@@ -121,9 +68,9 @@ fn a_killed_scan_goes_on_where_it_was() {
 #[test]
 fn fresh_starts_over() {
     let lab = slow();
-    let mut scan = Running::start(&lab);
+    let scan = Running::scan(&lab.product);
     wait_for_cells(&lab, 500);
-    scan.child.kill().expect("it runs");
+    scan.kill();
     let _ = scan.end();
     lab.upstream.mend();
     lab.upstream.with(|world| world.clear_log());
@@ -140,7 +87,7 @@ fn fresh_starts_over() {
 #[test]
 fn an_interrupted_scan_prints_every_cell_and_goes_on_later() {
     let lab = slow();
-    let scan = Running::start(&lab);
+    let scan = Running::scan(&lab.product);
     wait_for_cells(&lab, 1_000);
     scan.signal("-INT");
     let run = scan.end().expect(1);
@@ -172,10 +119,10 @@ fn an_interrupted_scan_prints_every_cell_and_goes_on_later() {
 #[test]
 fn a_second_process_is_told_who_holds_the_store() {
     let lab = slow();
-    let scan = Running::start(&lab);
+    let scan = Running::scan(&lab.product);
     wait_for_cells(&lab, 100);
     let second = lab.scan(&[]).expect(1);
-    let pid = scan.child.id().to_string();
+    let pid = scan.pid().to_string();
     assert!(second.stderr.contains(&pid), "{pid}: {}", second.stderr);
     assert_eq!(second.stdout, "");
     lab.upstream.mend();

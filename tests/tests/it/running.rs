@@ -1,0 +1,143 @@
+//! The built binary while it runs.
+
+use std::io::Read;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use scanhost_tests::product::{Product, Run};
+
+/// A run that the test looks at, signals or kills.
+pub(crate) struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<Reader>,
+    stderr: Reader,
+}
+
+/// A stream that is read as it comes.
+struct Reader {
+    thread: JoinHandle<String>,
+    read: Arc<AtomicU64>,
+}
+
+impl Running {
+    /// `scan --format json`.
+    pub(crate) fn scan(product: &Product) -> Self {
+        Self::start(product, &["scan", "--format", "json"])
+    }
+
+    pub(crate) fn start(product: &Product, arguments: &[&str]) -> Self {
+        let mut it = Self::start_unread(product, arguments);
+        it.read_on();
+        it
+    }
+
+    /// Nobody reads the standard output before [`read_on`](Self::read_on): a long one stands still.
+    pub(crate) fn start_unread(product: &Product, arguments: &[&str]) -> Self {
+        let mut child = product
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stderr = Reader::new(child.stderr.take().expect("it is piped"), String::new());
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            stdout: None,
+            stderr,
+        }
+    }
+
+    /// The standard input, to be written and dropped.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.stdin.take().expect("it is taken once")
+    }
+
+    /// Waits for the first byte of the result, and leaves the rest where it is.
+    pub(crate) fn first_byte(&mut self) -> char {
+        let stdout = self.child.stdout.as_mut().expect("nobody reads it yet");
+        let mut first = [0];
+        stdout.read_exact(&mut first).expect("there is a result");
+        char::from(first[0])
+    }
+
+    /// Reads the result as it comes.
+    pub(crate) fn read_on(&mut self) {
+        self.read_on_after(String::new());
+    }
+
+    /// As [`read_on`](Self::read_on), after what was read already.
+    pub(crate) fn read_on_after(&mut self, before: String) {
+        let stdout = self.child.stdout.take().expect("nobody reads it yet");
+        self.stdout = Some(Reader::new(stdout, before));
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Bytes of standard error so far.
+    pub(crate) fn told(&self) -> u64 {
+        self.stderr.read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("it can be waited for");
+        ended.is_some()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([name, &pid]).status();
+        assert!(status.expect("kill is there").success());
+    }
+
+    /// SIGKILL; nothing happens to a run that ended.
+    pub(crate) fn kill(&self) {
+        let pid = self.pid().to_string();
+        let killed = Command::new("kill")
+            .args(["-KILL", &pid])
+            .stderr(Stdio::null())
+            .status();
+        killed.expect("kill is there");
+    }
+
+    pub(crate) fn end(mut self) -> Run {
+        drop(self.stdin.take());
+        if self.stdout.is_none() {
+            self.read_on();
+        }
+        let status = self.child.wait().expect("it ends");
+        let stdout = self.stdout.expect("it is read since a moment ago");
+        Run {
+            code: status.code().unwrap_or(-1),
+            stdout: stdout.thread.join().expect("it was read"),
+            stderr: self.stderr.thread.join().expect("it was read"),
+        }
+    }
+}
+
+impl Reader {
+    fn new(mut stream: impl Read + Send + 'static, before: String) -> Self {
+        let read = Arc::new(AtomicU64::new(0));
+        let count = read.clone();
+        let thread = std::thread::spawn(move || {
+            let mut bytes = before.into_bytes();
+            let mut some = [0; 8192];
+            loop {
+                match stream.read(&mut some).expect("a pipe can be read") {
+                    0 => return String::from_utf8(bytes).expect("it is text"),
+                    length => {
+                        bytes.extend_from_slice(&some[..length]);
+                        count.fetch_add(length as u64, Ordering::Relaxed);
+                    }
+                }
+            }
+        });
+        Self { thread, read }
+    }
+}
