@@ -2,6 +2,7 @@
 
 mod anvil;
 mod book;
+mod cancels;
 mod faults;
 mod kills;
 mod lab;
