@@ -9,6 +9,7 @@ mod lab;
 mod lists;
 mod plan;
 mod plugins;
+mod requests;
 mod running;
 mod scan;
 mod store;
