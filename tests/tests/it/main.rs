@@ -3,6 +3,7 @@
 mod anvil;
 mod book;
 mod cancels;
+mod content;
 mod faults;
 mod kills;
 mod lab;
