@@ -5,6 +5,7 @@ mod book;
 mod cancels;
 mod content;
 mod faults;
+mod health;
 mod kills;
 mod lab;
 mod lists;
