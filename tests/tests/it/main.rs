@@ -9,6 +9,7 @@ mod health;
 mod kills;
 mod lab;
 mod lists;
+mod outages;
 mod plan;
 mod plugins;
 mod requests;

@@ -295,6 +295,33 @@ async fn hangs_end_and_cost_their_provider_alone() {
     assert_eq!(known_of(&run), ADDRESSES.len());
 }
 
+/// The next provider of the chain knows what the hung one does not tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hung_plugin_costs_no_cell_that_another_provider_reads() {
+    let lab = Lab::start().await;
+    let files = ["fixture-hangs", "fixture-echo"]
+        .map(|name| fixtures::plugin(name).unwrap_or_else(|error| panic!("{error}")));
+    let folder = lab.folder(&[&files[0], &files[1]]);
+    let service = echo_service().await;
+    for (place, timeout) in [("balances", "15s"), ("pending", "1s"), ("identity", "1s")] {
+        let more = format!("timeout = {timeout:?}\n[providers.odd.options]\nhang = {place:?}");
+        let config = lab
+            .config(&[&folder], "fixture-hangs", &lab.upstream.base_url, &more)
+            .provider("echo", "fixture-echo", &service, "");
+        let product = lab.product(&config);
+        let text = config.text();
+        let pool = "pool = [\"odd\"]";
+        assert!(text.contains(pool));
+        let both = text.replacen(pool, "pool = [\"odd\", \"echo\"]", 1);
+        product.write("scanhost.toml", both);
+        let began = Instant::now();
+        let run = product.run(&["scan", "--format", "json"]).expect(0);
+        assert!(began.elapsed() < LONGEST, "{place} in {timeout}");
+        lab.expect_unharmed(&run);
+        assert_echoed(&run);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_no_plugins_disturb_nobody_who_does_not_name_them() {
     let lab = Lab::start().await;
