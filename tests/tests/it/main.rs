@@ -9,6 +9,7 @@ mod health;
 mod kills;
 mod lab;
 mod lists;
+mod memory;
 mod outages;
 mod plan;
 mod plugins;
