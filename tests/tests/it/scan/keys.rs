@@ -172,3 +172,29 @@ fn a_key_in_the_endpoint_and_a_header_stay_hidden() {
     check_unseen(&lab, &run, key, &["node.key"]);
     check_unseen(&lab, &run, token, &["token.key"]);
 }
+
+#[test]
+fn a_redirect_takes_no_key_of_the_path_or_a_header_along() {
+    let elsewhere = Elsewhere::start();
+    let lab = Lab::new(Plugin::BscRpc, 3);
+    let (key, token) = ("node-77b1c0d9e4", "token-0f1e2d3c4b");
+    lab.product.write("node.key", key);
+    lab.product.write("token.key", token);
+    let setup = Setup::of(&["first"]).first(
+        "api_key = { file = \"node.key\" }\nheaders = { x-token = { file = \"token.key\" } }\n",
+    );
+    let text = lab.config(&setup).text();
+    let text = text.replacen("level = \"warn\"", "level = \"trace\"", 1);
+    let endpoint = lab.upstream.endpoint("first");
+    let with_key = format!("{endpoint}/{{key}}");
+    let quoted = |endpoint: &str| format!("endpoint = {endpoint:?}");
+    let text = text.replacen(&quoted(&endpoint), &quoted(&with_key), 1);
+    lab.product.write("scanhost.toml", text);
+    lab.expect_all_known(&lab.scan(&[]).expect(0));
+    let location = format!("{}/{key}", elsewhere.url);
+    lab.fault(Fault::at("first", Kind::Redirect { location }));
+    let run = lab.scan(&["--fresh"]).expect(3);
+    check_unseen(&lab, &run, key, &["node.key"]);
+    check_unseen(&lab, &run, token, &["token.key"]);
+    assert_eq!(elsewhere.seen(), b"", "nobody calls there");
+}

@@ -4,6 +4,7 @@ use bitcoin::Network;
 use scanhost_tests::upstream::{BodyForm, Fault, Kind, Ledger};
 
 use crate::lab::{Lab, Plugin, Setup};
+use crate::running::Running;
 
 #[track_caller]
 fn check_all_by(lab: &Lab, provider: &str) {
@@ -112,6 +113,53 @@ fn a_provider_of_another_chain_is_held_and_the_next_one_answers() {
         assert!(lab.asked("first").is_empty(), "no balance is asked for");
         lab.set_up(&Setup::of(&["first", "second"]));
         check_all_by(&lab, "second");
+    }
+}
+
+/// An endpoint that was down may serve another network when it is back.
+#[test]
+fn a_provider_that_comes_back_as_another_chain_is_held() {
+    for plugin in [Plugin::Blockstream, Plugin::Bscscan] {
+        let lab = Lab::new(plugin, 120);
+        let soon = "breaker = { failures = 3, cooldown = \"1s\" }\nspill_after = \"300ms\"\n";
+        let pool = ["first", "second"];
+        lab.set_up(&Setup::of(&pool).chain(soon).first("connections = 1"));
+        let body = BodyForm::Html;
+        lab.fault(Fault::at("first", Kind::Status { code: 500, body }).native());
+        lab.fault(Fault::at("first", Kind::Status { code: 500, body }).token());
+        lab.fault(Fault::at("second", Kind::Delay { ms: 60 }));
+        let scan = Running::scan(&lab.product);
+        let failed = || {
+            lab.upstream
+                .log()
+                .iter()
+                .filter(|it| it.faulty && it.status == 500)
+                .count()
+        };
+        lab.wait_until(|| failed() >= 3);
+        lab.upstream.with(|world| {
+            world.faults.clear();
+            for what in [Kind::WrongChain, Kind::Lie] {
+                world.faults.add(Fault::at("first", what));
+            }
+            world
+                .faults
+                .add(Fault::at("second", Kind::Delay { ms: 60 }));
+        });
+        // A lie of it would be told apart from the ledger's amounts.
+        let run = scan.end().expect(0);
+        lab.expect_all_known(&run);
+        let health = lab.product.run(&["health", "--format", "json"]).expect(0);
+        let rows = health.rows();
+        let first = rows.iter().find(|row| row["provider_name"] == "first");
+        let first = first.expect("it was asked");
+        assert_eq!(
+            first["why"],
+            "held_wrong_chain",
+            "{}: {first}",
+            plugin.name()
+        );
+        assert_eq!(first["status"], "down", "{first}");
     }
 }
 
