@@ -61,7 +61,8 @@ impl Commit {
             invalid_lines: 0,
         };
         for (item, asked, outcome) in settled {
-            chunk.asked += u64::from(*asked == Asked::default() && item.errors.is_empty());
+            chunk.asked +=
+                u64::from(*asked == Asked::default() && item.errors.is_empty() && !item.counted);
             let asset = &question.assets[usize::from(item.asset)];
             let hole = |error: &CallError, is_final| Hole {
                 cell: CellName::new(&item.address, asset),

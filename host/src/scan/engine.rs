@@ -35,8 +35,10 @@ use crate::ledger::Pass;
 use crate::model::{Asset, ChainName, Class, Commitment, Reason};
 use crate::pool::{Member, Pool};
 
-/// Cells that failed in this round beyond which no new ones are planned.
-const ASIDE_MAX: usize = 100_000;
+/// Cells that failed in this round and are kept in memory; further ones come back from the list.
+///
+/// Tests have room for a few only, so that what happens without room is nothing special there.
+const ASIDE_MAX: usize = if cfg!(test) { 1_200 } else { 25_000 };
 
 /// What a pass is counted by, for whoever watches it.
 #[derive(Debug, Default)]
@@ -113,6 +115,10 @@ struct Run<'e, 'a> {
     queue: Queue,
     /// Cells that every provider failed on in this round.
     aside: Vec<Item>,
+    /// Cells that failed in this round and for which there was no room there.
+    dropped: Vec<Item>,
+    /// The list is to be streamed once more for those.
+    list_again: bool,
     /// Cells that every provider refused for good; asking again would change nothing.
     refused: Vec<Item>,
     sampler: Option<Sampler>,
@@ -167,6 +173,8 @@ impl<'a> Engine<'a> {
             plan,
             queue: Queue::new(&self.assets, mixed),
             aside: Vec::new(),
+            dropped: Vec::new(),
+            list_again: false,
             refused: Vec::new(),
             tasks: JoinSet::new(),
             members: Standings::new(members.len()),
@@ -252,9 +260,17 @@ impl Run<'_, '_> {
             .iter()
             .map(|m| m.cells_max().saturating_mul(m.connections));
         let wanted = could_take.fold(1, usize::saturating_add);
-        while self.queue.len() < wanted && self.aside.len() < ASIDE_MAX {
+        while self.queue.len() < wanted {
             let Some(items) = self.plan.next().await? else {
-                return Ok(());
+                let has_work = !self.queue.is_empty() || !self.aside.is_empty();
+                if !self.list_again || has_work || !self.tasks.is_empty() {
+                    return Ok(());
+                }
+                // Whatever had room is settled: the rest has its turn.
+                self.list_again = false;
+                self.forget_dropped().await?;
+                self.plan.restart()?;
+                continue;
             };
             for item in items {
                 self.queue.push(item, Asked::default());

@@ -14,7 +14,10 @@ pub(super) const PLAN_CHUNK: usize = 500;
 /// The cells of a pass, streamed from its list.
 #[derive(Debug)]
 pub struct Plan<'a> {
+    list: &'a AddressList,
     entries: Entries,
+    /// The list is streamed once more, for cells that did not fit into memory.
+    again: bool,
     assets: &'a [Asset],
     chain: &'a ChainName,
     pass: &'a Pass,
@@ -28,7 +31,7 @@ impl<'a> Plan<'a> {
     ///
     /// The list's copy is gone.
     pub fn new(
-        list: &AddressList,
+        list: &'a AddressList,
         assets: &'a [Asset],
         chain: &'a ChainName,
         pass: &'a Pass,
@@ -36,12 +39,25 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, ScanError> {
         let entries = list.entries().map_err(ScanError::List)?;
         Ok(Self {
+            list,
             entries,
+            again: false,
             assets,
             chain,
             pass,
             ledger,
         })
+    }
+
+    /// Begins anew, with what is not settled by then.
+    ///
+    /// # Errors
+    ///
+    /// The list's copy is gone.
+    pub(super) fn restart(&mut self) -> Result<(), ScanError> {
+        self.entries = self.list.entries().map_err(ScanError::List)?;
+        self.again = true;
+        Ok(())
     }
 
     /// The next cells; `None` after the last. A continued pass leaves out what it settled before.
@@ -62,7 +78,7 @@ impl<'a> Plan<'a> {
             .filter_map(|entry| entry.canonical)
             .map(Arc::from)
             .collect();
-        let done = if self.pass.resumed {
+        let done = if self.pass.resumed || self.again {
             let addresses: Vec<&str> = addresses.iter().map(|address| &**address).collect();
             self.ledger
                 .cells_done(&self.pass.id, self.chain, &addresses)
@@ -82,6 +98,7 @@ impl<'a> Plan<'a> {
                     address: address.clone(),
                     asset,
                     suspect: 0,
+                    counted: self.again,
                     errors: Vec::new(),
                 });
             }

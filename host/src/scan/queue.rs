@@ -20,6 +20,8 @@ pub struct Item {
     /// How often a chunk with this cell failed in both its halves; each time halves the next one,
     /// so that two bad cells in one chunk come apart.
     pub suspect: u8,
+    /// It is counted as asked already.
+    pub counted: bool,
     /// What providers said instead of an amount, in the order they were asked.
     pub errors: Vec<ProviderError>,
 }
@@ -311,6 +313,7 @@ mod tests {
                         address: address.clone(),
                         asset,
                         suspect: 0,
+                        counted: false,
                         errors: Vec::new(),
                     },
                     Asked::default(),

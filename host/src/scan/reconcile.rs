@@ -100,6 +100,7 @@ mod tests {
                         address,
                         asset: 0,
                         suspect: 0,
+                        counted: false,
                         errors: Vec::new(),
                     },
                     Asked::default(),

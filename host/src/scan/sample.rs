@@ -389,6 +389,7 @@ impl Sampled {
             address: self.address.clone(),
             asset: self.asset,
             suspect: 0,
+            counted: false,
             errors: Vec::new(),
         };
         (item, Asked::default())

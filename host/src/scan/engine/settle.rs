@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::dispatch::Done;
-use super::{Ending, Run};
+use super::{ASIDE_MAX, Ending, Run};
 use crate::ledger::{CellName, ChunkCommit, Hole, NewEvent};
 use crate::model::{Class, ProviderName};
 use crate::scan::ScanError;
@@ -49,6 +49,9 @@ impl Run<'_, '_> {
         if self.refused.len() >= HOLES_PER_COMMIT {
             let refused = std::mem::take(&mut self.refused);
             self.close_cells(&refused).await?;
+        }
+        if self.dropped.len() >= HOLES_PER_COMMIT {
+            self.forget_dropped().await?;
         }
         Ok(())
     }
@@ -169,9 +172,18 @@ impl Run<'_, '_> {
         } else if !item.errors.is_empty() && item.errors.iter().all(|it| is_for_good(it.class)) {
             self.engine.progress.settled.fetch_add(1, Ordering::Relaxed);
             self.refused.push(item);
-        } else {
+        } else if self.aside.len() < ASIDE_MAX {
             self.aside.push(item);
+        } else {
+            self.list_again = true;
+            self.dropped.push(item);
         }
+    }
+
+    /// Writes why cells are unknown that are not kept in memory until the list brings them back.
+    pub(super) async fn forget_dropped(&mut self) -> Result<(), ScanError> {
+        let dropped = std::mem::take(&mut self.dropped);
+        self.write_holes(&dropped, false, Vec::new()).await
     }
 
     /// One event and one line per token and class of failure: native scans go on meanwhile.
@@ -208,6 +220,7 @@ impl Run<'_, '_> {
         let asked = left.filter(|item| !item.errors.is_empty());
         let open: Vec<Item> = std::mem::take(&mut self.refused)
             .into_iter()
+            .chain(std::mem::take(&mut self.dropped))
             .chain(asked)
             .collect();
         self.close_cells(&open).await
@@ -215,12 +228,21 @@ impl Run<'_, '_> {
 
     /// Writes final holes, and once per token that has one the event that says so.
     async fn close_cells(&mut self, items: &[Item]) -> Result<(), ScanError> {
-        let mut events = self.token_events(items);
+        let events = self.token_events(items);
+        self.write_holes(items, true, events).await
+    }
+
+    async fn write_holes(
+        &self,
+        items: &[Item],
+        is_final: bool,
+        mut events: Vec<NewEvent>,
+    ) -> Result<(), ScanError> {
         for items in items.chunks(HOLES_PER_COMMIT) {
             let hole = |item: &Item| Hole {
                 cell: CellName::new(&item.address, &self.engine.assets[usize::from(item.asset)]),
                 reason: self.engine.reason_of(item),
-                is_final: true,
+                is_final,
             };
             let chunk = ChunkCommit {
                 pass: self.pass.id.clone(),

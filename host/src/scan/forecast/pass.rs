@@ -146,6 +146,7 @@ impl<'a> Pass<'a> {
                         address: address.clone(),
                         asset,
                         suspect: 0,
+                        counted: false,
                         errors: Vec::new(),
                     };
                     self.queue.push(item, Asked::default());

@@ -65,6 +65,7 @@ where
             address: format!("a{index}").into(),
             asset: 0,
             suspect: 0,
+            counted: false,
             errors: Vec::new(),
         };
         (item, Asked::default())

@@ -226,3 +226,36 @@ async fn a_wait_after_a_failed_round_is_kept_though_gates_change() {
     let times = bench.providers[1].call_times.lock().unwrap();
     assert!(times.len() <= 3, "{times:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_on_a_long_list_neither_stops_the_rest_nor_is_forgotten() {
+    let mends = Duration::from_secs(40);
+    let tokens_fail = move |request: &BalancesRequest, now: Duration| {
+        let mut answers = honest(request);
+        for answer in &mut answers {
+            let (_, asset) = request.cells[answer.cell as usize];
+            if !request.assets[usize::from(asset)].is_native() && now < mends {
+                let error = CallError::new(Class::Malformed, "scripted");
+                answer.outcome = Outcome::Unknown(error);
+            }
+        }
+        Ok(answers)
+    };
+    // Far more failing cells than there is room for.
+    let bench = Bench::new(true).await.with(20, tokens_fail);
+    let (outcome, rows) = bench.scan(2_000).await;
+    assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 4_000));
+    let counters = bench.ledger.passes(&bench.chain, 1).await.unwrap()[0].counters;
+    assert_eq!((counters.asked, counters.known), (4_000, 4_000));
+
+    let never = move |request: &BalancesRequest, _| tokens_fail(request, Duration::ZERO);
+    let mut bench = Bench::new(true).await.with(20, never);
+    bench.patience.budget = Duration::from_secs(70);
+    let (_, rows) = bench.scan(2_000).await;
+    assert_eq!(known(&rows), 2_000, "every native coin");
+    for row in rows {
+        if let Row::Unknown { error, .. } = row {
+            assert_eq!(error.class, Class::Malformed, "each has its reason");
+        }
+    }
+}
