@@ -45,6 +45,9 @@ pub enum Means {
     Content,
 }
 
+/// What a service in order answers to a request.
+pub type Answering = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
+
 /// An API as the matrix drives it.
 pub struct Api {
     /// [`Body::Error`].
@@ -52,7 +55,7 @@ pub struct Api {
     /// [`Body::RateNotice`].
     pub rate_notice: String,
     /// [`Body::Valid`] for a request.
-    pub valid: Box<dyn Fn(&Request) -> Vec<u8> + Send + Sync>,
+    pub valid: Box<Answering>,
     /// An error in the body says more than the status, as in JSON-RPC.
     pub error_over_status: bool,
     /// A 403 comes from a gateway that turns the sender away for a while, and not from a check
