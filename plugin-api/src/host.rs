@@ -70,8 +70,9 @@ impl Cx {
     /// # Errors
     ///
     /// [`Timeout`](crate::ErrorKind::Timeout) and [`Transport`](crate::ErrorKind::Transport) when
-    /// there is no complete answer, [`PluginFault`](crate::ErrorKind::PluginFault) for a path that
-    /// leaves the endpoint.
+    /// there is no complete answer, [`RateLimited`](crate::ErrorKind::RateLimited) when the limits
+    /// leave no room for it soon enough and it was not sent,
+    /// [`PluginFault`](crate::ErrorKind::PluginFault) for a path that leaves the endpoint.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
         let answer = settle(self.host.handle.http(self.call, request.into_abi())).await;
         answer.map(Response::from_abi).map_err(Error::from_abi)

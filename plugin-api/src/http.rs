@@ -32,6 +32,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Longest wait; `None` is the provider's timeout.
     pub timeout: Option<Duration>,
+    /// How many calls this is to the provider's limits, as for a JSON-RPC batch. Default 1.
+    pub weight: u32,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             timeout: None,
+            weight: 1,
         }
     }
 
@@ -61,6 +64,8 @@ impl Request {
 
     pub(crate) fn into_abi(self) -> abi::HttpRequest {
         let headers = self.headers.into_iter();
+        let mut reserved = [0; 4];
+        reserved[abi::HTTP_REQUEST_WEIGHT] = u64::from(self.weight);
         abi::HttpRequest {
             method: match self.method {
                 Method::Get => abi::HttpMethod::GET,
@@ -74,7 +79,7 @@ impl Request {
             timeout_ms: self.timeout.map_or(0, |timeout| {
                 u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
             }),
-            reserved: [0; 4],
+            reserved,
         }
     }
 
@@ -91,6 +96,8 @@ impl Request {
                 .collect(),
             body: request.body.into_vec(),
             timeout: (request.timeout_ms != 0).then(|| Duration::from_millis(request.timeout_ms)),
+            weight: u32::try_from(request.reserved[abi::HTTP_REQUEST_WEIGHT])
+                .map_or(u32::MAX, |weight| weight.max(1)),
         }
     }
 }
@@ -282,6 +289,21 @@ mod tests {
         let error = response(503, &[("retry-after", "7")]).ok().unwrap_err();
         assert_eq!(error.kind, ErrorKind::RateLimited);
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_weight_crosses_the_boundary_and_none_is_one() {
+        let check = |weight: u32, expected: u32| {
+            let request = Request {
+                weight,
+                ..Request::get("/x")
+            };
+            assert_eq!(Request::from_abi(request.into_abi()).weight, expected);
+        };
+        check(7, 7);
+        check(u32::MAX, u32::MAX);
+        // What a plugin sends that was built before there were weights.
+        check(0, 1);
     }
 
     #[test]

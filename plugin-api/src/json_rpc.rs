@@ -101,7 +101,12 @@ impl Cx {
             .map(|(id, call)| call.body(id))
             .collect();
         let body = serde_json::to_vec(&bodies).expect("JSON values serialize");
-        let response = self.send(Request::post_json("", body)).await?;
+        // Providers count the calls of a batch, not the batch.
+        let request = Request {
+            weight: u32::try_from(calls.len()).unwrap_or(u32::MAX),
+            ..Request::post_json("", body)
+        };
+        let response = self.send(request).await?;
         let response = rpc_status(response)?;
         let delay = response.retry_after();
         let answers = match Answers::read(&response)? {

@@ -180,9 +180,13 @@ pub struct HttpRequest {
     pub body: RVec<u8>,
     /// Longest wait in milliseconds; 0 is the provider's timeout.
     pub timeout_ms: u64,
-    /// Zero.
+    /// Word [`HTTP_REQUEST_WEIGHT`] is how many calls the request is to the provider's limits, as
+    /// for a JSON-RPC batch; 0, as of plugins that do not know it, is 1. The others are zero.
     pub reserved: [u64; 4],
 }
+
+/// The word of [`HttpRequest`]'s `reserved` that tells how many calls the request is worth.
+pub const HTTP_REQUEST_WEIGHT: usize = 0;
 
 /// The answer of a provider, whatever its status.
 #[repr(C)]
