@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod file;
 mod holes;
+mod pacers;
 mod passes;
 mod providers;
 mod readers;

@@ -151,7 +151,7 @@ async fn an_older_schema_is_migrated_after_a_backup() {
     // Back to the schema of the first migration.
     sql(
         &store.path(),
-        "DROP VIEW provider_health; DROP TABLE decisions; \
+        "DROP VIEW provider_health; DROP TABLE decisions; DROP TABLE pacer; \
          DELETE FROM _sqlx_migrations WHERE version > 20261121000000",
     )
     .await;
