@@ -1,4 +1,4 @@
-//! The gate that every call to a provider passes: breaker, holds, forced states, health.
+//! The gate that every call to a provider passes: breaker, pacer, holds, forced states, health.
 //!
 //! There is one gate per (chain, provider, type). It answers one closed type, [`Answer`], computed
 //! in one place, so that explain, the API, health and metrics all show the same [`Why`]. A call
@@ -27,6 +27,7 @@ use tokio::time::Instant;
 pub mod breaker;
 mod health;
 mod machine;
+pub mod pacer;
 mod persist;
 mod sync;
 mod verdict;
@@ -35,6 +36,7 @@ mod words;
 pub(crate) use breaker::later;
 pub use breaker::{BreakerConfig, WindowConfig};
 pub use health::{HealthRow, History, Totals, Transition, UsageDelta};
+pub use pacer::{Pacer, PacerConfig, PacerSnapshot, RequestSlots};
 pub use persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
 pub use verdict::{Fault, Verdict};
 pub use words::{
@@ -91,7 +93,7 @@ pub enum Call {
 pub enum Answer {
     /// Send it.
     Pass(Permit),
-    /// Send it later: nothing is wrong, the provider wants a pause.
+    /// Send it later: nothing is wrong, the provider wants a pause or its limits leave no room.
     Wait {
         /// When to ask again.
         until: Instant,
@@ -154,7 +156,9 @@ struct Shared {
     fingerprint: String,
     clock: SharedClock,
     state: Mutex<State>,
-    changed: watch::Sender<u64>,
+    pacer: Pacer,
+    /// The pacer tells it too.
+    changed: std::sync::Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug)]
@@ -173,6 +177,7 @@ pub struct Permit {
     gate: Gate,
     // Invariant: `None` only after `record`.
     ticket: Option<Ticket>,
+    slots: RequestSlots,
 }
 
 // === impl GateConfig ===
@@ -225,7 +230,13 @@ impl Gate {
         let fingerprint = fingerprint.into();
         let now = Moment::of(&clock);
         let machine = Machine::restore(stored, &fingerprint, config, seed, now);
-        Self::with_machine(key, fingerprint, clock, machine, now)
+        let gate = Self::with_machine(key, fingerprint, clock, machine, now);
+        let same = stored.fingerprint == gate.shared.fingerprint;
+        if let Some(not_before) = stored.not_before.filter(|_| same) {
+            let until = now.instant(not_before, pacer::PAUSE_MAX);
+            gate.shared.pacer.pause_until(until);
+        }
+        gate
     }
 
     fn with_machine(
@@ -235,15 +246,41 @@ impl Gate {
         machine: Machine,
         anchor: Moment,
     ) -> Self {
+        let pacer = Pacer::unlimited(clock.clone());
+        let changed = std::sync::Arc::new(watch::Sender::new(0));
+        pacer.tell(&changed);
         Self {
             shared: Arc::new(Shared {
                 key,
                 fingerprint,
                 clock,
                 state: Mutex::new(State { machine, anchor }),
-                changed: watch::Sender::new(0),
+                pacer,
+                changed,
             }),
         }
+    }
+
+    /// The gate, paced by a pacer that others share, instead of one of its own without limits.
+    ///
+    /// A pause that is under way goes on. To be called before the gate is shared; a shared one
+    /// keeps its pacer.
+    #[must_use]
+    pub fn paced_by(mut self, pacer: Pacer) -> Self {
+        if let Some(until) = self.shared.pacer.pause() {
+            pacer.pause_until(until);
+        }
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            pacer.tell(&shared.changed);
+            shared.pacer = pacer;
+        }
+        self
+    }
+
+    /// What paces it.
+    #[must_use]
+    pub fn pacer(&self) -> &Pacer {
+        &self.shared.pacer
     }
 
     /// What names the gate.
@@ -260,10 +297,20 @@ impl Gate {
 
     /// Asks whether a call may be sent now.
     pub fn ask(&self, call: Call) -> Answer {
-        match self.with(|machine, now| machine.ask(call, now)) {
-            Ok(ticket) => Answer::Pass(Permit {
+        let pacer = &self.shared.pacer;
+        let asked = self.with(|machine, now| {
+            if let Some(refusal) = machine.refusal(call, now.at) {
+                return Err(refusal);
+            }
+            // Somebody who shares the pacer may have been faster since it was asked.
+            let held = pacer.reserve().map_err(Refusal::from)?;
+            Ok((machine.ask(call, now)?, held))
+        });
+        match asked {
+            Ok((ticket, held)) => Answer::Pass(Permit {
                 gate: self.clone(),
                 ticket: Some(ticket),
+                slots: RequestSlots::with_first(pacer.clone(), Some(held)),
             }),
             Err(refusal) => refusal.into(),
         }
@@ -402,7 +449,11 @@ impl Gate {
     /// What [`Gate::restore`] needs.
     #[must_use]
     pub fn persisted(&self) -> Persisted {
-        self.with(|machine, now| machine.persisted(&self.shared.fingerprint, now))
+        let pause = self.shared.pacer.pause();
+        self.with(|machine, now| Persisted {
+            not_before: pause.map(|until| now.wall(until)),
+            ..machine.persisted(&self.shared.fingerprint, now)
+        })
     }
 
     /// Runs `f` on the machine, brought up to now, and then wakes whoever waits.
@@ -419,6 +470,8 @@ impl Gate {
             // Read under the lock, so that the machine's time never runs backwards.
             let now = anchor.now(&self.shared.clock);
             machine.advance(now);
+            // The pacer's lock is taken within the gate's, never the other way round.
+            machine.set_paced(self.shared.pacer.refusal().map(Refusal::from));
             (f(machine, now), machine.take_wake())
         };
         if wake {
@@ -446,8 +499,8 @@ impl Permit {
     /// some and was asked too fast for others.
     pub fn rate_limited(&self, retry_after: Option<Duration>) {
         if let Some(ticket) = &self.ticket {
-            self.gate
-                .with(|machine, now| machine.rate_limited(ticket, retry_after, now));
+            self.slots.rate_answer(retry_after, ticket.taken_at());
+            self.gate.with(|machine, _| machine.rate_limited());
         }
     }
 
@@ -476,6 +529,12 @@ impl Permit {
         self.ticket.as_ref().is_some_and(Ticket::asks_identity)
     }
 
+    /// What its call may send; the first request's slot is reserved.
+    #[must_use]
+    pub fn slots(&self) -> RequestSlots {
+        self.slots.clone()
+    }
+
     /// The gate that gave it.
     #[must_use]
     pub fn gate(&self) -> &Gate {
@@ -483,10 +542,23 @@ impl Permit {
     }
 
     fn finish(&mut self, verdict: Option<Verdict>, busy: Option<Duration>) {
-        if let Some(ticket) = self.ticket.take() {
-            self.gate
-                .with(|machine, now| machine.finish(ticket, verdict, busy, now));
+        // What the host let it wait is not the provider's time.
+        let own = || self.age().saturating_sub(self.slots.waited());
+        let busy = busy.unwrap_or_else(own);
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        // First the pacer, so that nobody passes between verdict and pause.
+        match &verdict {
+            Some(Verdict::RateLimited { retry_after }) => {
+                self.slots.rate_answer(*retry_after, ticket.taken_at());
+            }
+            Some(Verdict::Success) => self.gate.shared.pacer.succeeded(ticket.taken_at()),
+            _ => {}
         }
+        self.slots.close();
+        self.gate
+            .with(|machine, now| machine.finish(ticket, verdict, Some(busy), now));
     }
 }
 

@@ -184,7 +184,7 @@ impl Member {
             Why::HeldQuota => Class::Quota,
             Why::HeldMismatch => Class::Malformed,
             Why::Quarantined => Class::PluginFault,
-            Why::RetryAfter => Class::RateLimited,
+            Why::RetryAfter | Why::Paced => Class::RateLimited,
             Why::CircuitOpen | Why::HalfOpenBusy | Why::ForcedOpen | Why::IdentityPending => {
                 Class::CircuitOpen
             }

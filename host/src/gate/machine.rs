@@ -1,7 +1,7 @@
 //! Everything that decides whether a call may pass, as one state machine without clock or lock.
 //!
-//! [`Machine::refusal`] is the one place where breaker, hold, forced state, quarantine, a
-//! requested pause and the identity meet.
+//! [`Machine::refusal`] is the one place where breaker, hold, forced state, quarantine, the pacer
+//! and the identity meet.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,17 +12,15 @@ use super::breaker::{self, Breaker, Event, Reply, later};
 use super::health::{History, Totals, Transition, UsageDelta};
 use super::verdict::Verdict;
 use super::words::{Cause, CircuitState, ForcedState, GateState, HealthStatus, HoldReason, Why};
-use super::{Call, GateConfig};
+use super::{Call, GateConfig, pacer};
 use crate::clock::SharedClock;
 
 mod holds;
-mod pause;
 mod store;
 mod tell;
 mod verdicts;
 
 use holds::{Force, Hold, Quarantine};
-use pause::Pause;
 
 /// Transitions that nobody took are dropped, oldest first, beyond this many.
 const TRANSITIONS_MAX: usize = 1024;
@@ -76,7 +74,8 @@ pub(super) struct Machine {
     quarantine: Option<Quarantine>,
     /// Faults of the plugin since its last success.
     plugin_faults: u32,
-    pause: Pause,
+    /// What the pacer says now; told with every moment.
+    paced: Option<Refusal>,
     identity: Identity,
     /// Grows when the identity must be asked anew, so that an old answer does not count.
     identity_round: u64,
@@ -141,7 +140,7 @@ impl Moment {
     }
 
     /// Epoch milliseconds as an instant from now on, at most `longest` away.
-    fn instant(&self, unix_ms: i64, longest: Duration) -> Instant {
+    pub(super) fn instant(&self, unix_ms: i64, longest: Duration) -> Instant {
         let ahead = u64::try_from(unix_ms.saturating_sub(self.unix_ms)).unwrap_or(0);
         later(self.at, Duration::from_millis(ahead).min(longest))
     }
@@ -162,9 +161,10 @@ impl Ticket {
 // === impl Refusal ===
 
 impl Refusal {
-    /// Only a requested pause is a wait; everything else may end otherwise than planned.
+    /// What the pacer says is a wait; everything else may end otherwise than planned.
     pub(super) fn wait_until(&self) -> Option<Instant> {
-        self.until.filter(|_| self.why == Why::RetryAfter)
+        let is_wait = matches!(self.why, Why::RetryAfter | Why::Paced);
+        self.until.filter(|_| is_wait)
     }
 
     fn outlasts(&self, other: &Self) -> bool {
@@ -197,7 +197,7 @@ impl Machine {
             force: None,
             quarantine: None,
             plugin_faults: 0,
-            pause: Pause::default(),
+            paced: None,
             identity,
             identity_round: 0,
             epoch: 0,
@@ -263,14 +263,10 @@ impl Machine {
         } else {
             self.breaker.refusal(now).map(Refusal::from)
         };
-        let paused = self.pause.until(now).map(|until| Refusal {
-            why: Why::RetryAfter,
-            until: Some(until),
-        });
         let open = by_breaker.filter(|refusal| refusal.until.is_some());
 
         let mut longest = None;
-        for refusal in [forced, quarantined, held, open, paused]
+        for refusal in [forced, quarantined, held, open, self.paced]
             .into_iter()
             .flatten()
         {
@@ -309,6 +305,11 @@ impl Machine {
     pub(super) fn is_on_trial(&self) -> bool {
         let closed = matches!(self.breaker.state(), breaker::State::Closed { .. });
         !closed && !self.is_forced(ForcedState::Disabled)
+    }
+
+    /// What the pacer says at this moment.
+    pub(super) fn set_paced(&mut self, paced: Option<Refusal>) {
+        self.paced = paced;
     }
 
     fn is_forced(&self, state: ForcedState) -> bool {
@@ -373,6 +374,15 @@ impl Machine {
 
     pub(super) fn take_wake(&mut self) -> bool {
         std::mem::take(&mut self.wake)
+    }
+}
+
+impl From<pacer::Refusal> for Refusal {
+    fn from(refusal: pacer::Refusal) -> Self {
+        Self {
+            why: refusal.why,
+            until: Some(refusal.until),
+        }
     }
 }
 

@@ -116,6 +116,8 @@ words! {
         Quarantined = "quarantined",
         /// The provider asked for a pause.
         RetryAfter = "retry_after",
+        /// Its limits leave no room now.
+        Paced = "paced",
         /// The provider has not yet said which network it serves.
         IdentityPending = "identity_pending",
     }
@@ -237,6 +239,7 @@ impl fmt::Display for Why {
             Self::ForcedOpen => "an operator shut it",
             Self::Quarantined => "its plugin is in quarantine after repeated faults",
             Self::RetryAfter => "it asked for a pause",
+            Self::Paced => "its limits leave no room now",
             Self::IdentityPending => "it has not yet said which network it serves",
         })
     }

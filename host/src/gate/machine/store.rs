@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::pause::{PAUSE_MAX, Pause};
 use super::{Force, Hold, Machine, Moment, holds};
 use crate::gate::GateConfig;
 use crate::gate::breaker::{Breaker, State};
@@ -35,8 +34,6 @@ impl Machine {
                 message: hold.message.clone(),
                 until: now.instant(hold.until, holds::longest(hold.reason)),
             });
-            let not_before = stored.not_before;
-            machine.pause = Pause::restored(not_before.map(|at| now.instant(at, PAUSE_MAX)));
         } else {
             // The failures were those of another endpoint, plugin or set of options.
             machine.history = History {
@@ -73,7 +70,8 @@ impl Machine {
             },
             hold: self.stored_hold(now),
             forced: self.stored_force(now),
-            not_before: self.pause.until(now.at).map(|until| now.wall(until)),
+            // The pacer's; the gate fills it in.
+            not_before: None,
         }
     }
 

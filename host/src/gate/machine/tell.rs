@@ -108,8 +108,8 @@ impl Machine {
     pub(in crate::gate) fn status(&self, now: Instant) -> HealthStatus {
         let state = self.state();
         let waits_long = self
-            .pause
-            .until(now)
+            .paced
+            .and_then(|paced| paced.until)
             .is_some_and(|until| until > later(now, self.config.spill_after));
         if state.is_shut() {
             HealthStatus::Down

@@ -57,10 +57,10 @@ impl Machine {
                 self.totals.neutral += 1;
                 self.give_back(&ticket, now);
             }
-            Some(Verdict::RateLimited { retry_after }) => {
+            Some(Verdict::RateLimited { retry_after: _ }) => {
                 self.totals.rate_limited += 1;
                 self.give_back(&ticket, now);
-                self.rate_limited(&ticket, retry_after, now);
+                self.rate_limited();
             }
             Some(Verdict::Hold {
                 reason,
@@ -101,7 +101,6 @@ impl Machine {
             self.history.success(now.unix_ms);
         }
         self.plugin_faults = 0;
-        self.pause.answered(ticket.taken_at);
     }
 
     fn fail(&mut self, ticket: &Ticket, took: Duration, now: Moment) {
@@ -147,14 +146,10 @@ impl Machine {
     }
 
     /// The provider asked this call to slow down, whether or not it answered some of it.
-    pub(in crate::gate) fn rate_limited(
-        &mut self,
-        ticket: &Ticket,
-        retry_after: Option<Duration>,
-        now: Moment,
-    ) {
+    ///
+    /// The pause is the pacer's.
+    pub(in crate::gate) fn rate_limited(&mut self) {
         self.usage.rate_limited += 1;
-        self.pause.ask(retry_after, ticket.taken_at, now.at);
         self.wake = true;
     }
 
