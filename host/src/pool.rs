@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod decision;
 pub mod learned;
+pub mod pacers;
 pub mod pending;
 pub mod record;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use self::decision::Decisions;
 use self::learned::BatchLimit;
 use crate::config::Strategy;
-use crate::gate::{Gate, Why};
+use crate::gate::{Gate, Permit, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
 use crate::plugin::backend::CallBudget;
 use crate::plugin::{Backend, CallError, Caps};
@@ -149,11 +150,13 @@ impl Member {
     /// How long a call of that many requests may take: each request has the provider's timeout,
     /// and one more is for what a plugin asks besides (decimals, a fallback).
     #[must_use]
-    pub fn budget(&self, requests: u32) -> CallBudget {
+    pub fn budget(&self, requests: u32, permit: &Permit) -> CallBudget {
         let deadline = self
             .timeout
             .saturating_mul(requests.max(1).saturating_add(1));
-        CallBudget { deadline }
+        let slots = permit.slots();
+        slots.expect(requests);
+        CallBudget { deadline, slots }
     }
 
     /// Takes note of a failure, in the words that a hole tells it by.

@@ -25,6 +25,8 @@ use super::transport::{
     WireResponse,
 };
 use crate::clock::SharedClock;
+use crate::gate::pacer::Slot;
+use crate::gate::{Pacer, RequestSlots};
 use crate::model::ProviderName;
 
 /// No answer is worth a longer wait, and the clock cannot run over.
@@ -61,7 +63,8 @@ pub struct HttpClient {
     placed: Placed,
     timeout: Duration,
     body_max: usize,
-    slots: Semaphore,
+    connections: Semaphore,
+    pacer: Pacer,
     transport: Arc<dyn Transport>,
     redactor: Redactor,
     clock: SharedClock,
@@ -126,11 +129,19 @@ impl HttpClient {
             placed,
             timeout: config.timeout,
             body_max: config.body_max,
-            slots: Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)),
+            connections: Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)),
+            pacer: Pacer::unlimited(clock.clone()),
             transport,
             redactor,
             clock,
         }
+    }
+
+    /// The client, paced by a pacer that others share, instead of one of its own without limits.
+    #[must_use]
+    pub fn paced_by(mut self, pacer: Pacer) -> Self {
+        self.pacer = pacer;
+        self
     }
 
     /// Whom it talks to.
@@ -147,8 +158,9 @@ impl HttpClient {
 
     /// Sends `request` and reads the whole answer; any status is an answer.
     ///
-    /// Waits for a free connection first, which neither counts as an attempt nor against the
-    /// timeout: it says nothing of the provider.
+    /// Every attempt, redirects included, waits for a connection and takes a slot of the pacer
+    /// first. That wait neither counts as an attempt nor against the timeout: it says nothing of
+    /// the provider. Rate answers are told to the pacer at once.
     ///
     /// # Errors
     ///
@@ -165,13 +177,25 @@ impl HttpClient {
         let timeout = request.timeout.unwrap_or(self.timeout).min(self.timeout);
         let timeout = timeout.min(TIMEOUT_MAX);
         let body_max = request.body_max.unwrap_or(self.body_max).min(self.body_max);
+        let weight = request.weight;
+        let slots = request.slots.clone();
+        let slots = slots.unwrap_or_else(|| RequestSlots::of(&self.pacer));
         let mut wire = self.wire_request(request)?;
+        let paced_out = |cause| HttpError::PacedOut {
+            origin: self.origin.clone(),
+            cause,
+        };
         // Fails only when closed, which nobody does.
-        let _slot = self.slots.acquire().await.ok();
+        let _connection = slots.waiting(self.connections.acquire()).await.ok();
+        let _shared_connection = slots.connection().await.map_err(paced_out)?;
 
-        let started = self.clock.now();
-        let deadline = started + timeout;
+        let mut started = self.clock.now();
         for redirects in 0..=REDIRECTS_MAX {
+            let asked = self.clock.now();
+            let slot = slots.take(weight).await.map_err(paced_out)?;
+            // As if the request had begun so much later.
+            started += self.clock.now().saturating_duration_since(asked);
+            let deadline = started + timeout;
             let span = debug_span!(
                 "http",
                 provider = %self.name,
@@ -179,7 +203,7 @@ impl HttpClient {
                 url = wire.safe_url,
             );
             let mut response = self
-                .attempt(wire.clone(), deadline, timeout, body_max, observer)
+                .attempt(wire.clone(), slot, deadline, timeout, body_max, observer)
                 .instrument(span)
                 .await?;
             let Some(target) = self.redirect_target(&wire, &response)? else {
@@ -238,6 +262,7 @@ impl HttpClient {
     async fn attempt(
         &self,
         wire: WireRequest,
+        slot: Slot,
         deadline: Instant,
         timeout: Duration,
         body_max: usize,
@@ -259,11 +284,13 @@ impl HttpClient {
             .as_millis();
         match &outcome {
             Ok(response) => {
+                tell(slot, response);
                 open.ended(AttemptEnd::Status(response.status));
                 let (status, bytes) = (response.status, open.bytes);
                 debug!(status, elapsed_ms, bytes, "answered");
             }
             Err(error) => {
+                slot.ended();
                 open.ended(AttemptEnd::Failed(error.class()));
                 debug!(class = %error.class(), elapsed_ms, %error, "failed");
             }
@@ -403,6 +430,17 @@ fn check(config: &ProviderHttp, redactor: &Redactor) -> Result<Placed, NewHttpCl
         return Err(NewHttpClientError::NoConnections);
     }
     Placed::new(config, redactor)
+}
+
+/// Tells the pacer what the answer means for it; what stands in a body of status 200 is for the
+/// plugin to find, and reaches the pacer with the call's verdict.
+fn tell(slot: Slot, response: &Response) {
+    match (response.status, response.retry_after) {
+        (429, told) => slot.rate_limited(told),
+        (503, Some(told)) => slot.rate_limited(Some(told)),
+        (..400, _) => slot.answered(),
+        _ => slot.ended(),
+    }
 }
 
 fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

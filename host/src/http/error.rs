@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::Origin;
+use crate::gate::pacer::PacedOut;
 use crate::model::Class;
 
 /// Why an endpoint of the configuration cannot be used.
@@ -104,6 +105,14 @@ pub enum NewHttpClientError {
 /// Why a request has no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
+    /// It was not sent: the pacer has no room for it soon enough. Says nothing of the provider.
+    #[error("{origin}: {cause}")]
+    PacedOut {
+        /// Whom it was for.
+        origin: Origin,
+        /// Why, and until when.
+        cause: PacedOut,
+    },
     /// Connect, headers and body together took too long.
     #[error("{origin} did not answer within {after:?}")]
     Timeout {
@@ -181,6 +190,7 @@ impl HttpError {
             | Self::RedirectElsewhere { .. } => Class::Transport,
             Self::BodyTooLarge { .. } => Class::Malformed,
             Self::BadPath { .. } | Self::BadHeader { .. } => Class::PluginFault,
+            Self::PacedOut { .. } => Class::RateLimited,
         }
     }
 
@@ -191,6 +201,7 @@ impl HttpError {
             Self::Transport { status, .. } => *status,
             Self::BodyTooLarge { status, .. } => Some(*status),
             Self::Timeout { .. }
+            | Self::PacedOut { .. }
             | Self::BadPath { .. }
             | Self::BadHeader { .. }
             | Self::TooManyRedirects { .. }

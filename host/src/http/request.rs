@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::gate::RequestSlots;
+
 /// The methods that plugins may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -29,6 +31,10 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// A smaller body than the provider's, in bytes.
     pub body_max: Option<usize>,
+    /// How many calls the request is worth to the provider's limits; 0 is 1.
+    pub weight: u32,
+    /// The slots of the call that it belongs to; `None`: it belongs to none, and is paced alone.
+    pub slots: Option<RequestSlots>,
 }
 
 /// An answer, whatever its status.
@@ -44,7 +50,7 @@ pub struct Response {
     pub truncated: bool,
     /// How long the provider asks to be left alone.
     pub retry_after: Option<Duration>,
-    /// From the first attempt to the last byte, without the wait for a free connection.
+    /// From the first attempt to the last byte, without the waits for a connection and for slots.
     pub elapsed: Duration,
 }
 
@@ -101,6 +107,8 @@ impl Request {
             body: Vec::new(),
             timeout: None,
             body_max: None,
+            weight: 1,
+            slots: None,
         }
     }
 

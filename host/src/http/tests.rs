@@ -1,6 +1,7 @@
 //! The client over real sockets on the loopback, and over an in-process upstream on paused time.
 
 mod answers;
+mod pacing;
 mod redirects;
 mod requests;
 mod secrets;

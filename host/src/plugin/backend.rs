@@ -10,12 +10,14 @@ use scanhost_abi::types as abi;
 use scanhost_abi::{AbiFuture, HostHandle, ProviderObject, RNone, ROption, RSome, RVec};
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::loader::Library;
 use super::runtime::PluginRuntime;
 use super::services::{CallGuard, Calls, Services};
 use super::{ErrorCode, PluginError};
 use crate::clock::SharedClock;
+use crate::gate::RequestSlots;
 use crate::http::HttpClient;
 use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName, is_unprintable};
 
@@ -138,8 +140,10 @@ pub struct BalancesRequest {
 /// What one call may cost.
 #[derive(Debug)]
 pub struct CallBudget {
-    /// How long it may take.
+    /// How long it may take, without its waits for slots and connections.
     pub deadline: Duration,
+    /// What its requests take their slots from.
+    pub slots: RequestSlots,
 }
 
 /// One answer as the provider gave it, not yet matched to its cell.
@@ -337,7 +341,7 @@ impl InProcess {
         budget: CallBudget,
         start: impl FnOnce(&ProviderObject, abi::CallContext) -> AbiFuture<T> + Send + 'static,
     ) -> CallReport<T> {
-        let call = self.calls.begin();
+        let call = self.calls.begin(budget.slots.clone());
         let result = self.run(&call, budget, start).await;
         CallReport {
             result,
@@ -355,7 +359,7 @@ impl InProcess {
         if self.runtime.is_hung() {
             return Err(hung());
         }
-        let CallBudget { deadline } = budget;
+        let CallBudget { deadline, slots } = budget;
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let context = abi::CallContext {
             call: call.id,
@@ -374,7 +378,7 @@ impl InProcess {
                 Err(join) => Err(CallError::new(Class::PluginFault, join.to_string())),
             },
             () = self.runtime.hung() => Err(hung()),
-            () = tokio::time::sleep(deadline) => Err(if call.traffic.is_open() {
+            () = overdue(deadline, &slots) => Err(if call.traffic.is_open() {
                 let message = format!("no answer within {}", told(deadline));
                 CallError::new(Class::Timeout, message)
             } else {
@@ -510,6 +514,20 @@ impl Backend for InProcess {
             result,
             http_attempts,
         }
+    }
+}
+
+/// Returns once a call has taken longer than `deadline`, besides its waits for us.
+async fn overdue(deadline: Duration, slots: &RequestSlots) {
+    let (start, waited_before) = (Instant::now(), slots.waited());
+    loop {
+        slots.wait_ended().await;
+        let allowed = deadline.saturating_add(slots.waited().saturating_sub(waited_before));
+        let left = allowed.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left).await;
     }
 }
 
@@ -652,6 +670,42 @@ fn told(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{Pacer, PacerConfig};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_s_deadline_does_not_run_while_it_waits_for_us() {
+        let clock = Arc::new(crate::clock::VirtualClock::starting_at(0));
+        let config = PacerConfig {
+            windows: vec!["1/10s".parse().unwrap()],
+            ..PacerConfig::default()
+        };
+        let slots = RequestSlots::of(&Pacer::new(&config, clock));
+        slots.take(1).await.unwrap().answered();
+        let (start, deadline) = (Instant::now(), Duration::from_secs(3));
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            // Eight seconds that are ours.
+            slots.take(1).await.unwrap().answered();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = overdue(deadline, &slots) => {}
+            () = work => unreachable!("it never ends"),
+        }
+        let waited = slots.waited();
+        assert!(waited >= Duration::from_secs(8), "{waited:?}");
+        assert!(
+            start.elapsed() >= deadline + waited,
+            "{:?}",
+            start.elapsed()
+        );
+        assert!(start.elapsed() < deadline + waited + Duration::from_millis(10));
+
+        // A deadline that cannot be added to anything is none.
+        let overdue = overdue(Duration::MAX, &slots);
+        let year = Duration::from_secs(365 * 86_400);
+        assert!(tokio::time::timeout(year, overdue).await.is_err());
+    }
 
     #[test]
     fn what_a_plugin_says_of_heights_is_taken_bit_by_bit() {

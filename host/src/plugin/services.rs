@@ -15,16 +15,18 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::clock::SharedClock;
+use crate::gate::RequestSlots;
 use crate::http::{Attempt, HttpClient, HttpObserver, Method, Request};
 use crate::model::{Class, ProviderName};
 
 /// What one call has done over HTTP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traffic {
     /// Requests that the plugin waits for right now.
     open: AtomicU32,
     /// Real attempts, redirect hops included.
     attempts: AtomicU32,
+    slots: RequestSlots,
 }
 
 impl Traffic {
@@ -61,9 +63,13 @@ pub(super) struct CallGuard {
 }
 
 impl Calls {
-    pub(super) fn begin(self: &Arc<Self>) -> CallGuard {
+    pub(super) fn begin(self: &Arc<Self>, slots: RequestSlots) -> CallGuard {
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        let traffic = Arc::new(Traffic::default());
+        let traffic = Arc::new(Traffic {
+            open: AtomicU32::new(0),
+            attempts: AtomicU32::new(0),
+            slots,
+        });
         self.lock().insert(id, traffic.clone());
         CallGuard {
             id,
@@ -215,11 +221,14 @@ async fn exchange(
         body: request.body.into_vec(),
         timeout: (request.timeout_ms != 0).then(|| Duration::from_millis(request.timeout_ms)),
         body_max: None,
+        weight: u32::try_from(request.reserved[abi::HTTP_REQUEST_WEIGHT]).unwrap_or(u32::MAX),
+        slots: Some(traffic.slots.clone()),
     };
     let response = client.send(request, traffic).await.map_err(|error| {
         let kind = match error.class() {
             Class::Timeout => abi::ErrorKind::TIMEOUT,
             Class::Transport => abi::ErrorKind::TRANSPORT,
+            Class::RateLimited => abi::ErrorKind::RATE_LIMITED,
             Class::PluginFault => abi::ErrorKind::PLUGIN_FAULT,
             _ => abi::ErrorKind::MALFORMED,
         };

@@ -3,18 +3,19 @@
 //! What can be judged without running a plugin is judged by [`check`], and is the operator's to
 //! mend. What fails while a plugin is loaded or opened costs that provider alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::pacers::{Pacers, connections};
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
 use crate::config::{self, Chain, Config, Finding};
 use crate::gate::{
-    BreakerConfig, Gate, GateConfig, GateKey, Persisted, ProviderType, WindowConfig,
+    BreakerConfig, Gate, GateConfig, GateKey, Pacer, Persisted, ProviderType, WindowConfig,
 };
 use crate::http::{Credential, Endpoint, HttpClient, KeyPlace, ProviderHttp, ProxySetting};
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
@@ -161,6 +162,9 @@ pub struct Assembler<'a> {
     /// The host's runtime.
     pub io: Handle,
     hosts: HashMap<PluginName, Result<PluginHost, PluginError>>,
+    pacers: Pacers,
+    /// Keys of pacers that know what the ledger remembers.
+    attached: HashSet<String>,
 }
 
 impl<'a> Assembler<'a> {
@@ -175,6 +179,12 @@ impl<'a> Assembler<'a> {
         io: Handle,
     ) -> Self {
         Self {
+            pacers: Pacers::new(
+                config,
+                |plugin| catalog.get(plugin).map(|file| &file.manifest),
+                clock.clone(),
+            ),
+            attached: HashSet::new(),
             config,
             catalog,
             copies,
@@ -243,13 +253,16 @@ impl<'a> Assembler<'a> {
             provider: provider.name.clone(),
             kind: ProviderType::Scan,
         };
+        let pacer = self.pacer(provider).await?;
         let (gate, is_same) = self.gate(chain, provider, key).await?;
+        let file = self.catalog.get(&provider.plugin);
+        let connections = connections(self.config, provider, file.map(|file| &file.manifest));
         let member = Member::new(
             provider.name.clone(),
             Arc::new(backend),
-            gate,
+            gate.paced_by(pacer),
             provider.timeout,
-            provider.connections.max(1) as usize,
+            connections as usize,
         );
         self.recall(&member, is_same).await?;
         Ok(Ok(member))
@@ -273,6 +286,21 @@ impl<'a> Assembler<'a> {
         Ok(())
     }
 
+    /// The provider's pacer, going on where it was.
+    async fn pacer(&mut self, provider: &config::Provider) -> Result<Pacer, LedgerError> {
+        let pacer = self.pacers.of(&provider.name);
+        let Some(ledger) = self.ledger.filter(|_| !pacer.key().is_empty()) else {
+            return Ok(pacer);
+        };
+        if !self.attached.contains(pacer.key()) {
+            let stored = ledger.pacer(pacer.key()).await?;
+            let stored = stored.and_then(|json| serde_json::from_str(&json).ok());
+            pacer.attach(stored.as_ref());
+            self.attached.insert(pacer.key().to_owned());
+        }
+        Ok(pacer)
+    }
+
     async fn open(
         &mut self,
         chain: &Chain,
@@ -287,7 +315,9 @@ impl<'a> Assembler<'a> {
             .or_insert_with(|| PluginHost::load(file, &self.copies, &self.io))
             .clone()
             .map_err(|error| error.to_string())?;
-        let client = http_client(provider, &file.manifest, self.clock.clone())?;
+        let connections = connections(self.config, provider, Some(&file.manifest));
+        let client = http_client(provider, &file.manifest, connections, self.clock.clone())?
+            .paced_by(self.pacers.of(&provider.name));
         let settings = OpenSettings {
             chain: chain.name.clone(),
             provider: provider.name.clone(),
@@ -378,6 +408,7 @@ pub fn provider_key(key: &GateKey) -> ProviderKey {
 pub fn http_client(
     provider: &config::Provider,
     manifest: &Manifest,
+    connections: u32,
     clock: SharedClock,
 ) -> Result<HttpClient, String> {
     let endpoint =
@@ -394,7 +425,7 @@ pub fn http_client(
     let mut http = ProviderHttp::new(provider.name.clone(), endpoint);
     http.allow_http = provider.allow_http;
     http.timeout = provider.timeout;
-    http.connections = provider.connections.max(1) as usize;
+    http.connections = connections as usize;
     http.ca_file = provider.ca_file.clone();
     let headers = provider.headers.iter();
     http.headers = headers

@@ -53,18 +53,5 @@ pub fn without_effect(config: &Config) -> Vec<Finding> {
             tell(at("scan.every"), "`every`");
         }
     }
-    let limited = |provider: &&crate::config::Provider| {
-        provider
-            .limits
-            .as_ref()
-            .is_some_and(|limits| !limits.is_empty())
-    };
-    if let Some(provider) = config.providers.values().find(limited) {
-        tell(
-            format!("providers.{}.limits", provider.name),
-            "what `limits` and `quota` say is checked, but only `connections` and a provider's own \
-             `Retry-After` are kept; a rate limit",
-        );
-    }
     findings
 }

@@ -1,11 +1,17 @@
-//! What gates know, kept in the ledger: health rows, usage, events of their transitions.
+//! What gates and pacers know, kept in the ledger: health rows, usage, events of transitions, what
+//! is spent of long limits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::assemble::provider_key;
 use super::{Member, Pool};
 use crate::clock::{SharedClock, rfc3339};
+use crate::gate::Pacer;
+use crate::gate::pacer::Save;
 use crate::ledger::{Ledger, LedgerError, NewEvent, ProviderRecord, Usage, UsageRow};
 
 /// How often a running scan writes down what changed.
@@ -31,22 +37,68 @@ impl<'a> Recorder<'a> {
     }
 
     /// Writes until it is dropped. What cannot be written is tried again.
+    ///
+    /// Limits of an hour and longer are spent only while this runs: it is what grants them.
     pub async fn run(&self) {
+        let pacers = self.pacers();
+        let pacers = join_all(pacers.values().map(|pacer| self.keep_pacer(pacer)));
+        tokio::join!(self.keep_members(), pacers);
+    }
+
+    async fn keep_members(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.save().await {
+            if let Err(error) = self.save_members().await {
                 tracing::warn!(%error, "the health of providers could not be written");
             }
         }
     }
 
-    /// Writes everything now.
+    /// Stores what a pacer spends before it does, and its pauses.
+    async fn keep_pacer(&self, pacer: &Pacer) {
+        loop {
+            if let Err(error) = self.save_pacer(pacer, pacer.save().await).await {
+                tracing::warn!(%error, "what is spent of a provider's limits could not be written");
+                tokio::time::sleep(EVERY).await;
+            }
+            pacer.save_wanted().await;
+        }
+    }
+
+    /// Writes everything now, and exact numbers of what is spent: nobody is to work with the pool
+    /// any more.
     ///
     /// # Errors
     ///
     /// [`LedgerError`] when something was not written; usage is then kept for the next time.
     pub async fn save(&self) -> Result<(), LedgerError> {
+        self.save_members().await?;
+        for pacer in self.pacers().values() {
+            self.save_pacer(pacer, pacer.save_last().await).await?;
+        }
+        Ok(())
+    }
+
+    /// The pool's pacers that are stored, each once.
+    fn pacers(&self) -> BTreeMap<String, Pacer> {
+        let pacers = self.pool.members.iter().map(|member| member.gate.pacer());
+        let kept = pacers.filter(|pacer| !pacer.key().is_empty());
+        kept.map(|pacer| (pacer.key().to_owned(), pacer.clone()))
+            .collect()
+    }
+
+    async fn save_pacer(&self, pacer: &Pacer, save: Option<Save>) -> Result<(), LedgerError> {
+        let Some(save) = save else {
+            return Ok(());
+        };
+        let state = serde_json::to_string(save.state()).expect("numbers serialize");
+        self.ledger.save_pacer(pacer.key(), state).await?;
+        save.stored();
+        Ok(())
+    }
+
+    async fn save_members(&self) -> Result<(), LedgerError> {
         for member in &self.pool.members {
             self.save_member(member).await?;
         }

@@ -183,10 +183,13 @@ impl Asking<'_> {
         let member = self.member;
         let mut request = request_for(&items, &self.question.assets, self.question.commitment);
         self.question.heights.put_into(&mut request);
-        let budget = member.budget(requests_of(&member.caps().cost, &request));
-        let sent = self.permit.age();
+        let budget = member.budget(requests_of(&member.caps().cost, &request), self.permit);
+        let slots = self.permit.slots();
+        let (sent, waited) = (self.permit.age(), slots.waited());
         let report = member.backend.balances(request, budget).await;
-        self.slowest = self.slowest.max(self.permit.age().saturating_sub(sent));
+        let took = self.permit.age().saturating_sub(sent);
+        let waited = slots.waited().saturating_sub(waited);
+        self.slowest = self.slowest.max(took.saturating_sub(waited));
         for _ in 0..report.http_attempts {
             member.gate.count_http_attempt();
         }

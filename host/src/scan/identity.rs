@@ -10,7 +10,7 @@ pub(super) async fn ask_identity(
     permit: &Permit,
     expected: Option<&str>,
 ) -> Verdict {
-    let report = member.backend.identity(member.budget(1)).await;
+    let report = member.backend.identity(member.budget(1, permit)).await;
     for _ in 0..report.http_attempts {
         permit.gate().count_http_attempt();
     }

@@ -25,6 +25,7 @@ use crate::scan::ScanError;
 
 mod judging;
 mod memory;
+mod paced;
 mod pinned;
 mod sampled;
 mod sharing;
@@ -89,8 +90,17 @@ impl Backend for Scripted {
     async fn balances(
         &self,
         request: BalancesRequest,
-        _budget: CallBudget,
+        budget: CallBudget,
     ) -> CallReport<Vec<Answer>> {
+        let slot = match budget.slots.take(1).await {
+            Ok(slot) => slot,
+            Err(cause) => {
+                return CallReport {
+                    result: Err(CallError::new(Class::RateLimited, cause.to_string())),
+                    http_attempts: 0,
+                };
+            }
+        };
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.start.elapsed();
         self.call_times.lock().unwrap().push(now);
@@ -98,6 +108,7 @@ impl Backend for Scripted {
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
+        slot.answered();
         CallReport {
             result: (self.script)(&request, now),
             http_attempts: 1,

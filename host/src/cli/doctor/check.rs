@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::config::{self, Chain};
-use crate::gate::{Call, HoldReason, Verdict};
+use crate::gate::{self, Call, HoldReason, Permit, Verdict};
 use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderError, ProviderName};
 use crate::plugin::backend::{BalancesRequest, CallReport};
 use crate::plugin::{Answer, CallError, Outcome};
 use crate::pool::Member;
 use crate::scan::identity::same_identity;
+
+/// Longest wait for a provider whose limits leave no room.
+const PACED_MAX: Duration = Duration::from_secs(15);
 
 /// What is to be asked of one provider.
 #[derive(Debug)]
@@ -93,10 +96,14 @@ impl Check<'_> {
 
     /// Asks who the chain is, as every provider is asked before its first work.
     async fn identity(&self, finding: &mut Finding) -> Result<(), CallError> {
-        let permit = self.pass(Call::Identity)?;
+        let permit = self.pass(Call::Identity).await?;
         finding.identity = "no answer";
         let start = self.clock.now();
-        let report = self.member.backend.identity(self.member.budget(1)).await;
+        let report = self
+            .member
+            .backend
+            .identity(self.member.budget(1, &permit))
+            .await;
         finding.time = Some(self.clock.now() - start);
         self.count(&report);
         let told = match report.result {
@@ -140,7 +147,7 @@ impl Check<'_> {
             finding.result = format!("{}; {hint}", finding.result);
             return Ok(());
         };
-        let permit = self.pass(Call::Work)?;
+        let permit = self.pass(Call::Work).await?;
         let request = BalancesRequest {
             addresses: vec![address.into()],
             assets: vec![asset.clone()],
@@ -155,7 +162,7 @@ impl Check<'_> {
         } else {
             cost.token_cell
         };
-        let budget = self.member.budget(cost.call.saturating_add(cell));
+        let budget = self.member.budget(cost.call.saturating_add(cell), &permit);
         let start = self.clock.now();
         let report = self.member.backend.balances(request, budget).await;
         finding.time = Some(self.clock.now() - start);
@@ -201,12 +208,21 @@ impl Check<'_> {
             .find(|asset| self.member.can_read(asset.is_native()))
     }
 
-    fn pass(&self, call: Call) -> Result<crate::gate::Permit, CallError> {
-        self.member.gate.ask(call).pass().ok_or_else(|| {
-            let why = self.member.shut_reason().map(|why| why.message);
-            let why = why.unwrap_or_else(|| "its gate is shut".to_owned());
-            CallError::new(Class::CircuitOpen, why)
-        })
+    /// Waits where limits leave no room for a little while; nothing else passes by waiting.
+    async fn pass(&self, call: Call) -> Result<Permit, CallError> {
+        let patience = self.clock.now() + PACED_MAX;
+        loop {
+            match self.member.gate.ask(call) {
+                gate::Answer::Pass(permit) => return Ok(permit),
+                gate::Answer::Wait { until, .. } if until <= patience => {
+                    tokio::time::sleep_until(until).await;
+                }
+                gate::Answer::Wait { .. } | gate::Answer::Shut { .. } => break,
+            }
+        }
+        let why = self.member.shut_reason().map(|why| why.message);
+        let why = why.unwrap_or_else(|| "its gate is shut".to_owned());
+        Err(CallError::new(Class::CircuitOpen, why))
     }
 
     fn count<T>(&self, report: &CallReport<T>) {

@@ -96,21 +96,24 @@ async fn a_plugin_may_wait_shorter_but_not_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_read_by_the_clock() {
-    let client = in_process(
-        provider("https://h.example/"),
-        |request: WireRequest| async move {
-            let value = match request.url.path() {
-                "/seconds" => "7",
-                // The virtual clock starts at 2026-11-21 00:00:00 UTC.
-                "/date" => "Sat, 21 Nov 2026 00:00:30 GMT",
-                _ => "soon",
-            };
-            let headers = vec![("retry-after".to_owned(), value.to_owned())];
-            Ok(WireResponse::whole(429, headers, vec![]))
-        },
-    );
+    // Each has a client of its own: the pause that one asks for would hold up the next.
+    let client = || {
+        in_process(
+            provider("https://h.example/"),
+            |request: WireRequest| async move {
+                let value = match request.url.path() {
+                    "/seconds" => "7",
+                    // The virtual clock starts at 2026-11-21 00:00:00 UTC.
+                    "/date" => "Sat, 21 Nov 2026 00:00:30 GMT",
+                    _ => "soon",
+                };
+                let headers = vec![("retry-after".to_owned(), value.to_owned())];
+                Ok(WireResponse::whole(429, headers, vec![]))
+            },
+        )
+    };
     for (path, expected_secs) in [("/seconds", Some(7)), ("/date", Some(30)), ("/x", None)] {
-        let response = client.send(Request::get(path), &()).await.unwrap();
+        let response = client().send(Request::get(path), &()).await.unwrap();
         assert_eq!(
             response.retry_after,
             expected_secs.map(Duration::from_secs),

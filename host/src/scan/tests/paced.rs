@@ -1,0 +1,100 @@
+//! Passes over providers that have limits.
+
+use super::*;
+use crate::gate::{Pacer, PacerConfig};
+use crate::pool::record::Recorder;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Bench {
+    /// From now on the provider keeps to these limits.
+    fn limit(&mut self, provider: usize, limits: &[&str]) -> Pacer {
+        let config = PacerConfig {
+            windows: limits.iter().map(|limit| limit.parse().unwrap()).collect(),
+            key: format!("p{provider}"),
+            ..PacerConfig::default()
+        };
+        let pacer = Pacer::new(&config, self.clock.clone());
+        let gate = self.gate(provider, None).paced_by(pacer.clone());
+        self.replace(provider, self.providers[provider].clone(), gate);
+        pacer
+    }
+
+    /// When the provider was called, each at its place in a row that must keep to `limits`.
+    #[track_caller]
+    fn assert_paced(&self, provider: usize, limits: &[(usize, Duration)]) -> Vec<Duration> {
+        let times = self.providers[provider].call_times.lock().unwrap().clone();
+        for (count, per) in limits {
+            for (first, next) in times.iter().zip(times.iter().skip(*count)) {
+                assert!(*next - *first >= *per, "more than {count} within {per:?}");
+            }
+        }
+        times
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_uses_nearly_all_of_the_rate_and_never_more() {
+    let latency = Duration::from_millis(50);
+    let mut bench = Bench::new(false)
+        .await
+        .with_latency(1, latency, |request, _| Ok(honest(request)));
+    bench.limit(0, &["10/s", "100/m"]);
+    let (outcome, rows) = bench.scan(600).await;
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert_eq!(known(&rows), 600);
+    let times = bench.assert_paced(0, &[(10, SECOND), (100, 60 * SECOND)]);
+    assert_eq!(times.len(), 600);
+    // The first hundred come at once, the sixth after five minutes.
+    let last = *times.last().unwrap();
+    assert!(
+        last < (300 * SECOND).mul_f64(1.0 / 0.97) + 10 * SECOND,
+        "{last:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_limited_provider_has_no_room_for_goes_to_the_next() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(1, |request, _| Ok(honest(request)))
+        .with(1, |request, _| Ok(honest(request)));
+    bench.limit(0, &["10/m"]);
+    let start = Instant::now();
+    let (outcome, rows) = bench.scan(50).await;
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert_eq!(known(&rows), 50);
+    assert_eq!((bench.calls(0), bench.calls(1)), (10, 40));
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_limits_are_spent_as_the_store_grants_them_and_told_exactly_at_the_end() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(1, |request, _| Ok(honest(request)));
+    let pacer = bench.limit(0, &["200/h"]);
+    pacer.attach(None);
+    let recorder = Recorder::new(&bench.pool, &bench.ledger, &bench.clock);
+    let (outcome, _) = tokio::select! {
+        scanned = bench.scan_only(50) => scanned,
+        () = recorder.run() => unreachable!("it records until it is dropped"),
+    };
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert_eq!(bench.calls(0), 50);
+    let stored = async || {
+        let json = bench.ledger.pacer("p0").await.unwrap().unwrap();
+        serde_json::from_str::<crate::gate::pacer::PersistedPacer>(&json).unwrap()
+    };
+    let spent = |stored: &crate::gate::pacer::PersistedPacer| {
+        let spent = stored.windows[0].spent.iter();
+        spent.map(|(_, units)| units).sum::<u64>()
+    };
+    // Killed now, no more would be forgotten than was granted.
+    let killed = stored().await;
+    assert!(spent(&killed) + killed.granted >= 50, "{killed:?}");
+    assert!(killed.granted > 0, "it is written ahead: {killed:?}");
+    recorder.save().await.unwrap();
+    let ended = stored().await;
+    assert_eq!((spent(&ended), ended.granted), (50, 0));
+}
