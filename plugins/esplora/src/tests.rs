@@ -572,9 +572,15 @@ fn the_identity_is_the_hash_of_block_0() {
 fn the_batch_option_is_the_size_of_a_call() {
     let caps = |options| Bench::<Plain>::new(options, healthy).provider.caps();
     let one = caps(json!({}));
+    let native = Caps::native(Commitment::Confirmed);
     let expected = Caps {
         min_height: true,
-        ..Caps::native(Commitment::Confirmed)
+        // The tip's height and its hash.
+        cost: Cost {
+            once: 2,
+            ..native.cost
+        },
+        ..native
     };
     assert_eq!(one, expected, "it reads at no single height");
     let many = caps(json!({ "batch": 25 }));

@@ -57,12 +57,7 @@ impl Tip {
         if let Some(mark) = self.fresh(self.last(), cx.host().monotonic_ms()) {
             return mark;
         }
-        // Who waits in vain looks by itself, long before its deadline.
-        let patience = pin!(cx.sleep(WAIT_MAX.min(cx.deadline() / 4)));
-        let _turn = match select(self.turn.lock(), patience).await {
-            Either::Left((turn, _)) => Some(turn),
-            Either::Right(_) => None,
-        };
+        let _turn = self.turn(cx).await;
         let at_ms = cx.host().monotonic_ms();
         let last = self.last();
         if let Some(mark) = self.fresh(last, at_ms) {
@@ -94,13 +89,19 @@ impl Tip {
     /// The tip with its hash, at `min_height` or above; what is read after it is to be judged by
     /// [`is_still`](Self::is_still).
     pub(crate) async fn sure<S: Service>(&self, cx: &Cx, min_height: u64) -> Result<Sure, Error> {
-        let at_ms = cx.host().monotonic_ms();
-        let last = self.last();
-        let remembered = self.fresh(last, at_ms).and_then(Sure::of);
-        if let Some(sure) = remembered.filter(|sure| sure.height >= min_height) {
+        let remembered = |now_ms| {
+            let sure = self.fresh(self.last(), now_ms).and_then(Sure::of);
+            sure.filter(|sure| sure.height >= min_height)
+        };
+        if let Some(sure) = remembered(cx.host().monotonic_ms()) {
             return Ok(sure);
         }
-        let known = last.map(|look| look.mark).unwrap_or_default();
+        let _turn = self.turn(cx).await;
+        let at_ms = cx.host().monotonic_ms();
+        if let Some(sure) = remembered(at_ms) {
+            return Ok(sure);
+        }
+        let known = self.last().map(|look| look.mark).unwrap_or_default();
         let (height, hash) = look::<S>(cx, known).await.map_err(unsure)?;
         if height < min_height {
             let message = format!("the tip is {height}, not yet {min_height}");
@@ -128,6 +129,15 @@ impl Tip {
         self.remember(None);
         let message = "a block arrived while reading; ask again";
         Err(Error::new(ErrorKind::Lagging, message))
+    }
+
+    /// Who waits in vain looks by itself, long before its deadline.
+    async fn turn(&self, cx: &Cx) -> Option<futures_util::lock::MutexGuard<'_, ()>> {
+        let patience = pin!(cx.sleep(WAIT_MAX.min(cx.deadline() / 4)));
+        match select(self.turn.lock(), patience).await {
+            Either::Left((turn, _)) => Some(turn),
+            Either::Right(_) => None,
+        }
     }
 
     /// What is remembered, unless it is too old.
