@@ -24,6 +24,7 @@ mod plugins;
 mod provider;
 mod rate;
 mod reader;
+mod scenario;
 mod secret;
 mod service;
 mod source;
@@ -51,6 +52,10 @@ pub use self::provider::{Isolation, OAuth2, Provider};
 pub use self::rate::{ParseRateError, Quota, QuotaPeriod, Window};
 pub use self::reader::Effective;
 use self::reader::{Item, Reader, Table};
+pub use self::scenario::{
+    EndingWord, Expect, Fault, FaultWord, Latency, Scenario, ScenarioScan, Script, StateWord, What,
+    load_scenario, load_scenario_text,
+};
 pub use self::secret::{Secret, SecretSource, TextOrSecret};
 pub use self::service::{MetricsAccess, Service};
 use self::source::Places;
@@ -210,18 +215,21 @@ pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigErrors> {
         (None, Some(path)) => Path::new(path),
         (None, None) => Path::new(DEFAULT_FILE),
     };
+    let next = "; `scanhost init` writes one, `--config FILE` names another";
+    let text = read_text(path, "the configuration", next)?;
+    load_text(path, &text, env)
+}
+
+/// The text of the file that is `what`; `next` is what to do when there is none.
+fn read_text(path: &Path, what: &str, next: &str) -> Result<String, ConfigErrors> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let next = if missing {
-            "; `scanhost init` writes one, `--config FILE` names another"
-        } else {
-            ""
-        };
-        let message = format!("failed to read the configuration: {error}{next}");
+        let next = if missing { next } else { "" };
+        let message = format!("failed to read {what}: {error}{next}");
         ConfigErrors::one(Place::Whole(file.as_str().into()), message)
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         let place = Place::At {
@@ -230,8 +238,7 @@ pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigErrors> {
             column: 1,
         };
         ConfigErrors::one(place, "is not UTF-8; save the file as UTF-8")
-    })?;
-    load_text(path, &text, env)
+    })
 }
 
 /// Reads `text` as if it stood in `path`, whose folder is where relative paths start.

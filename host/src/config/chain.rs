@@ -181,7 +181,7 @@ pub(super) fn read(
     })
 }
 
-fn pool(table: &mut Table<'_>, providers: &[ProviderName]) -> Option<Vec<ProviderName>> {
+pub(super) fn pool(table: &mut Table<'_>, providers: &[ProviderName]) -> Option<Vec<ProviderName>> {
     let Some(item) = table.item("pool") else {
         table.wrong("pool", "is missing; name at least one provider");
         return None;
