@@ -12,3 +12,4 @@ pub mod model;
 pub mod plugin;
 pub mod pool;
 pub mod scan;
+pub mod simulate;
