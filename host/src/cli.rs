@@ -19,6 +19,7 @@ mod plugins;
 mod remarks;
 mod rows;
 mod scan;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Init(init::Args),
     /// Ask every provider: chain, height, one balance, key
     Doctor(doctor::Args),
+    /// Run the real pool under scripted faults, on virtual time
+    Simulate(simulate::Args),
 }
 
 /// How a command ended.
@@ -92,6 +95,10 @@ enum CliError {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Virtual time needs a runtime of its own, and nothing of what the others start.
+    if let Command::Simulate(args) = &cli.command {
+        return exit_code(simulate::run(args));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -105,6 +112,10 @@ pub fn main() -> ExitCode {
     let outcome = runtime.block_on(run(cli));
     // A plugin that hangs must not keep the process from ending.
     runtime.shutdown_background();
+    exit_code(outcome)
+}
+
+fn exit_code(outcome: Result<Exit, CliError>) -> ExitCode {
     match outcome {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Unknown) => ExitCode::from(3),
@@ -133,6 +144,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Addresses(command) => addresses::run(command, &context).await,
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(args, &context).await,
+        Command::Simulate(_) => unreachable!("`main` has run it without this runtime"),
     }
 }
 

@@ -40,4 +40,5 @@ mod plugins;
 mod requests;
 mod running;
 mod scan;
+mod simulate;
 mod store;
