@@ -194,7 +194,11 @@ impl Asking<'_> {
             member.gate.count_http_attempt();
         }
         match report.result {
-            Ok(answers) => reconcile(items, answers),
+            Ok(answers) => {
+                let mut settled = reconcile(items, answers)?;
+                self.question.heights.hold_against(&mut settled);
+                Ok(settled)
+            }
             Err(error) => Err((items, error)),
         }
     }

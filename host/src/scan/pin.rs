@@ -6,9 +6,11 @@
 //! work that another one could do. A node forgets old states: when the height of the pass is gone,
 //! the pass takes a newer one, and its lowest and highest height say so.
 
+use super::reconcile::{CellOutcome, Settled};
 use crate::config::ScanAt;
-use crate::plugin::Caps;
+use crate::model::Class;
 use crate::plugin::backend::BalancesRequest;
+use crate::plugin::{CallError, Caps};
 use crate::pool::Pool;
 
 /// The height of one pass.
@@ -103,6 +105,33 @@ impl Heights {
     pub(super) fn put_into(self, request: &mut BalancesRequest) {
         request.at_height = self.at;
         request.min_height = self.min;
+    }
+
+    /// Takes nobody's word for it: an amount of another height than was asked for is none.
+    pub(super) fn hold_against(self, settled: &mut [Settled]) {
+        for (_, _, outcome) in settled {
+            if let CellOutcome::Known(known) = outcome
+                && let Some(error) = self.contradiction(known.height)
+            {
+                *outcome = CellOutcome::Unknown(error);
+            }
+        }
+    }
+
+    fn contradiction(self, told: Option<u64>) -> Option<CallError> {
+        let words =
+            |told: Option<u64>| told.map_or_else(|| "no height".into(), |it| it.to_string());
+        match self.at {
+            Some(at) if told != Some(at) => {
+                let message = format!("told of {}, not of height {at}", words(told));
+                Some(CallError::new(Class::Malformed, message))
+            }
+            None if self.min > 0 && told.is_none_or(|told| told < self.min) => {
+                let message = format!("told of {}, not yet of height {}", words(told), self.min);
+                Some(CallError::new(Class::Lagging, message))
+            }
+            Some(_) | None => None,
+        }
     }
 }
 

@@ -146,3 +146,31 @@ async fn what_is_not_offered_at_any_height_is_not_asked_for_ever() {
     assert!(known(&rows) >= 30);
     assert!(bench.calls(0) < 20, "{} calls", bench.calls(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_amount_of_another_height_than_was_asked_for_is_none() {
+    for at_one in [true, false] {
+        let mut bench = nodes(&[ARCHIVE], true).await;
+        let caps = Caps {
+            pinned: at_one,
+            min_height: !at_one,
+            ..bench.providers[0].caps
+        };
+        // From the second answer on it tells of a height below the one asked for.
+        bench.rewrite(0, caps, |request: &BalancesRequest, now| {
+            let mut answers = ARCHIVE.answer(request, now)?;
+            for answer in &mut answers {
+                if let Outcome::Known { height, .. } = &mut answer.outcome
+                    && (request.at_height.is_some() || request.min_height > 0)
+                {
+                    *height = Some(7);
+                }
+            }
+            Ok(answers)
+        });
+        bench.at = ScanAt::Pinned;
+        bench.patience.budget = Duration::from_secs(70);
+        let (_, rows) = bench.scan(30).await;
+        assert_eq!(known(&rows), 10, "only what decided the height");
+    }
+}
