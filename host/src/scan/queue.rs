@@ -145,7 +145,7 @@ impl Queue {
             let Some(waiting) = self.lanes.get_mut(lane) else {
                 continue;
             };
-            cut.take_from(waiting, lane.asked);
+            cut.take_from(waiting, lane.asked, &self.native);
             if waiting.is_empty() {
                 self.lanes.remove(lane);
             }
@@ -154,10 +154,19 @@ impl Queue {
         Chunk { items: cut.items }
     }
 
-    /// Takes the cell of a lane that waits longest.
-    pub fn pop(&mut self, lane: Lane) -> Option<(Item, Asked)> {
+    /// Whether a lane holds native coins, or tokens.
+    #[must_use]
+    pub fn holds(&self, lane: Lane, native: bool) -> bool {
+        let is_such = |item: &Item| self.native[usize::from(item.asset)] == native;
+        let waiting = self.lanes.get(&lane);
+        waiting.is_some_and(|waiting| waiting.iter().any(is_such))
+    }
+
+    /// Takes the native coin, or the token, of a lane that waits longest.
+    pub fn pop(&mut self, lane: Lane, native: bool) -> Option<(Item, Asked)> {
         let waiting = self.lanes.get_mut(&lane)?;
-        let item = waiting.pop_front()?;
+        let is_such = |item: &Item| self.native[usize::from(item.asset)] == native;
+        let item = waiting.remove(waiting.iter().position(is_such)?)?;
         if waiting.is_empty() {
             self.lanes.remove(&lane);
         }
@@ -196,14 +205,14 @@ impl Cut {
         }
     }
 
-    fn take_from(&mut self, waiting: &mut VecDeque<Item>, asked: Asked) {
+    fn take_from(&mut self, waiting: &mut VecDeque<Item>, asked: Asked, native: &[bool]) {
         let mut passed = VecDeque::new();
         while let Some(item) = waiting.pop_front() {
             if self.items.len() >= self.cells_max(&item) {
                 passed.push_back(item);
                 break;
             }
-            if self.fits(&item) {
+            if self.is_among_its_like(&item, native) && self.fits(&item) {
                 self.suspect = self.suspect.max(item.suspect);
                 self.items.push((item, asked));
             } else if self.is_full_of_addresses() && self.limits.assets > 1 {
@@ -236,6 +245,14 @@ impl Cut {
             self.assets.push(item.asset);
         }
         true
+    }
+
+    /// Suspects travel with native coins or with tokens only, so that these do not stop each other.
+    fn is_among_its_like(&self, item: &Item, native: &[bool]) -> bool {
+        let kind = |item: &Item| native[usize::from(item.asset)];
+        let first = self.items.first().map(|(first, _)| kind(first));
+        let suspicious = self.suspect > 0 || item.suspect > 0;
+        !suspicious || first.is_none_or(|first| first == kind(item))
     }
 
     /// Most cells of a chunk that `item` travels in.

@@ -44,12 +44,14 @@ pub(super) enum Done {
 pub(super) struct Standings(Vec<Standing>);
 
 /// Where one provider stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     /// Chunks on their way.
     pub(super) under_way: usize,
     /// Its identity or its trial is on its way.
     pub(super) questioned: bool,
+    /// What its next trial is tried with.
+    next_trial_native: bool,
     identity_failures: u32,
     /// Not asked for its identity before this.
     identity_again: Option<Instant>,
@@ -80,7 +82,7 @@ enum Stance {
 /// Where a cell lies.
 #[derive(Clone, Copy)]
 enum Oldest {
-    Waiting(Lane),
+    Waiting(Lane, bool),
     Aside(usize),
 }
 
@@ -242,11 +244,11 @@ impl Run<'_, '_> {
         if self.members[index].questioned {
             return self.look.skip(index, Skip::Gate(Why::HalfOpenBusy), None);
         }
+        if let Some((why, until)) = member.gate.refusal(Call::Identity) {
+            return self.look.skip(index, Skip::Gate(why), until);
+        }
         let Some(cell) = self.oldest_cell(index) else {
-            let shut = member.gate.refusal(Call::Identity);
-            let skip = |(why, until)| (Skip::Gate(why), until);
-            let (skip, _) = shut.map_or((Skip::NotNeeded, None), skip);
-            return self.look.skip(index, skip, None);
+            return self.look.skip(index, Skip::NotNeeded, None);
         };
         let mut answer = member.gate.ask(Call::Work);
         if answer.why() == Some(Why::IdentityPending) {
@@ -265,21 +267,29 @@ impl Run<'_, '_> {
     }
 
     /// Where the cell lies that waits longest for this provider; of those that all failed on, any.
+    ///
+    /// After a trial that failed with a native coin a token is tried, and the reverse: the one must
+    /// not keep the other out.
     fn oldest_cell(&self, index: usize) -> Option<Oldest> {
-        let waiting = |lane: &Lane| !lane.asked.contains(index) && self.reads(index, lane.kind);
+        let first = self.members[index].next_trial_native;
+        let kinds = [first, !first].into_iter();
+        let mut readable = kinds.filter(|native| self.can_read(index, *native));
+        readable.find_map(|native| self.oldest_of(index, native))
+    }
+
+    fn oldest_of(&self, index: usize, native: bool) -> Option<Oldest> {
+        let waiting = |lane: &Lane| !lane.asked.contains(index) && self.queue.holds(*lane, native);
         if let Some(lane) = self.queue.lanes().find(waiting) {
-            return Some(Oldest::Waiting(lane));
+            return Some(Oldest::Waiting(lane, native));
         }
-        let reads = |item: &Item| {
-            let asset = &self.engine.assets[usize::from(item.asset)];
-            self.can_read(index, asset.is_native())
-        };
-        self.aside.iter().position(reads).map(Oldest::Aside)
+        let is_such =
+            |item: &Item| self.engine.assets[usize::from(item.asset)].is_native() == native;
+        self.aside.iter().position(is_such).map(Oldest::Aside)
     }
 
     fn take(&mut self, oldest: Oldest) -> Option<(Item, Asked)> {
         match oldest {
-            Oldest::Waiting(lane) => self.queue.pop(lane),
+            Oldest::Waiting(lane, native) => self.queue.pop(lane, native),
             Oldest::Aside(place) => {
                 let members = self.engine.pool.members.len();
                 let everyone = (0..members).fold(Asked::default(), Asked::with);
@@ -419,7 +429,7 @@ impl Run<'_, '_> {
 
 impl Standings {
     pub(super) fn new(members: usize) -> Self {
-        Self(vec![Standing::default(); members])
+        Self(vec![Standing::NEW; members])
     }
 }
 
@@ -438,6 +448,21 @@ impl std::ops::IndexMut<usize> for Standings {
 }
 
 impl Standing {
+    const NEW: Self = Self {
+        under_way: 0,
+        questioned: false,
+        next_trial_native: true,
+        identity_failures: 0,
+        identity_again: None,
+        behind_until: None,
+        unsupported_until: [None; 2],
+    };
+
+    /// A trial with such a cell was not answered.
+    pub(super) fn failed_trial(&mut self, native: bool) {
+        self.next_trial_native = !native;
+    }
+
     /// It was asked who it is.
     pub(super) fn said_who(&mut self, passed: bool, now: Instant) {
         self.questioned = false;

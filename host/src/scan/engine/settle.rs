@@ -42,7 +42,14 @@ impl Run<'_, '_> {
                 if let Some((item, asked)) = unasked {
                     self.put_back(item, asked);
                 }
-                (member, called?)
+                let called = called?;
+                for (item, _, outcome) in &called.settled {
+                    if matches!(outcome, CellOutcome::Unknown(_)) {
+                        let native = self.engine.assets[usize::from(item.asset)].is_native();
+                        self.members[member].failed_trial(native);
+                    }
+                }
+                (member, called)
             }
         };
         self.settle_all(member, called)?;
@@ -155,9 +162,12 @@ impl Run<'_, '_> {
             }
             CellOutcome::Unknown(error) => error,
         };
-        item.errors.retain(|earlier| earlier.provider != *name);
-        item.errors
-            .push(self.engine.pool.members[member].note_failure(&error));
+        let said = self.engine.pool.members[member].note_failure(&error);
+        // In the order in which they were asked first, whoever is asked again.
+        match item.errors.iter_mut().find(|it| it.provider == *name) {
+            Some(earlier) => *earlier = said,
+            None => item.errors.push(said),
+        }
         self.put_back(item, asked.with(member));
         Ok(())
     }

@@ -259,3 +259,20 @@ async fn what_fails_on_a_long_list_neither_stops_the_rest_nor_is_forgotten() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_call_for_both_that_fails_for_natives_alone_leaves_tokens_known() {
+    for native_down in [true, false] {
+        let down = move |request: &BalancesRequest, _: Duration| {
+            let is_down = |asset: &Asset| asset.is_native() == native_down;
+            if request.assets.iter().any(is_down) {
+                return failing(Class::ServerError);
+            }
+            Ok(honest(request))
+        };
+        let mut bench = Bench::new(true).await.with(100, down);
+        bench.patience.budget = Duration::from_secs(200);
+        let (_, rows) = bench.scan(300).await;
+        assert_eq!(known(&rows), 300, "native down: {native_down}");
+    }
+}
