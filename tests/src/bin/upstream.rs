@@ -73,7 +73,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .await
         .map_err(|error| format!("failed to listen on {}: {error}", args.listen))?;
     if let (Some(demo), Some(folder)) = (&demo, &args.write_to) {
-        demo.write_to(folder, &upstream.base_url)?;
+        demo.write_to(folder, &|host| upstream.endpoint(host))?;
     }
     if let Some(path) = &args.port_file {
         let (_, port) = upstream.base_url.rsplit_once(':').unwrap_or_default();

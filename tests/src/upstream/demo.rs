@@ -95,7 +95,11 @@ impl Demo {
     /// # Errors
     ///
     /// The file that could not be written.
-    pub fn write_to(&self, folder: &Path, base_url: &str) -> Result<(), WriteDemoError> {
+    pub fn write_to(
+        &self,
+        folder: &Path,
+        endpoint: &dyn Fn(&str) -> String,
+    ) -> Result<(), WriteDemoError> {
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
             fs::write(&path, text).map_err(|source| WriteDemoError { path, source })
@@ -122,10 +126,10 @@ impl Demo {
         }
         write("expected.json", &expected)?;
         write("bscscan.key", API_KEY)?;
-        write("scanhost.toml", &self.config(base_url))
+        write("scanhost.toml", &self.config(endpoint))
     }
 
-    fn config(&self, base_url: &str) -> String {
+    fn config(&self, endpoint: &dyn Fn(&str) -> String) -> String {
         let pools = [
             ("btc", &["blockstream", "mempool"][..]),
             ("bsc", &["bsc-a", "bsc-b", "bscscan"]),
@@ -173,7 +177,7 @@ impl Demo {
                 HostKind::Evm => "bsc-rpc",
                 HostKind::Solana => "solana-rpc",
             };
-            let endpoint = format!("{base_url}/{name}{}", host.base_path());
+            let endpoint = endpoint(name);
             let key = host
                 .api_key
                 .as_ref()
@@ -198,7 +202,8 @@ mod tests {
     fn a_demo_writes_what_its_hosts_answer() {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = Demo::new(10, 3, 0);
-        demo.write_to(folder.path(), "http://127.0.0.1:9").unwrap();
+        demo.write_to(folder.path(), &|host| format!("http://127.0.0.1:9/{host}"))
+            .unwrap();
         let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let config = text("scanhost.toml");
         assert!(config.contains("pool = [\"bsc-a\", \"bsc-b\", \"bscscan\"]"));

@@ -4,6 +4,7 @@
 //! `GET faults`, `POST faults` (one fault or a list, in the form of [`super::Fault`]), `DELETE
 //! faults`.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,14 @@ pub struct Upstream {
     pub base_url: String,
     world: SharedWorld,
     task: JoinHandle<io::Result<()>>,
+    /// Each host's own listener: in reality no two of them share an origin.
+    hosts: HashMap<String, HostListener>,
+}
+
+#[derive(Debug)]
+struct HostListener {
+    base_url: String,
+    task: JoinHandle<io::Result<()>>,
 }
 
 type SharedWorld = Arc<Mutex<World>>;
@@ -50,15 +59,19 @@ impl Upstream {
     ///
     /// When the address cannot be bound.
     pub async fn listen(address: SocketAddr, world: World) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let base_url = format!("http://{}", listener.local_addr()?);
+        let names: Vec<String> = world.hosts().map(|(name, _)| name.to_owned()).collect();
         let world = Arc::new(Mutex::new(world));
-        let router = Router::new().fallback(carry).with_state(Arc::clone(&world));
-        let task = tokio::spawn(async move { axum::serve(listener, router).await });
+        let (base_url, task) = serve(address, &world).await?;
+        let mut hosts = HashMap::new();
+        for name in names {
+            let (base_url, task) = serve(SocketAddr::new(address.ip(), 0), &world).await?;
+            hosts.insert(name, HostListener { base_url, task });
+        }
         Ok(Self {
             base_url,
             world,
             task,
+            hosts,
         })
     }
 
@@ -76,7 +89,8 @@ impl Upstream {
                 .map(|(_, host)| host.base_path())
         });
         let base_path = base_path.unwrap_or_else(|| panic!("no simulated host `{host}`"));
-        format!("{}/{host}{base_path}", self.base_url)
+        let own = self.hosts.get(host).map(|listener| &listener.base_url);
+        format!("{}/{host}{base_path}", own.unwrap_or(&self.base_url))
     }
 
     /// Looks at the world, or changes it, between two requests.
@@ -114,7 +128,22 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
+        for listener in self.hosts.values() {
+            listener.task.abort();
+        }
     }
+}
+
+/// Serves the world on one more address; where, and the task that does it.
+async fn serve(
+    address: SocketAddr,
+    world: &SharedWorld,
+) -> io::Result<(String, JoinHandle<io::Result<()>>)> {
+    let listener = TcpListener::bind(address).await?;
+    let base_url = format!("http://{}", listener.local_addr()?);
+    let router = Router::new().fallback(carry).with_state(Arc::clone(world));
+    let task = tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((base_url, task))
 }
 
 fn with<T>(world: &SharedWorld, look: impl FnOnce(&mut World) -> T) -> T {
