@@ -7,17 +7,19 @@ use scanhost_tests::product::{Config, Product, Run};
 /// A folder that holds no configuration and nothing else.
 fn simulate(scenario: &str, arguments: &[&str]) -> Run {
     let product = Product::new(&Config::default());
-    std::fs::remove_file(product.folder().join("scanhost.toml")).unwrap();
+    std::fs::remove_file(product.folder().join("scanhost.toml")).expect("it is there");
     product.write("scenario.toml", scenario);
     let run = product.run(&[&["simulate", "scenario.toml"], arguments].concat());
-    let left = std::fs::read_dir(product.folder()).unwrap().count();
+    let left = std::fs::read_dir(product.folder())
+        .expect("it is ours")
+        .count();
     assert_eq!(left, 1, "it leaves nothing behind");
     run
 }
 
 fn shipped(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples/simulate");
-    std::fs::read_to_string(folder.join(name)).unwrap()
+    std::fs::read_to_string(folder.join(name)).expect("it is shipped")
 }
 
 #[test]
