@@ -1,5 +1,5 @@
-//! Deterministic chaos: the real pool, gate, engine and ledger over scripted providers, on virtual
-//! time.
+//! Deterministic chaos: the real pool, gates, pacers, engine and ledger over scripted providers, on
+//! virtual time.
 //!
 //! A [`Scenario`] tells what goes wrong and when; [`run`] makes its passes and a [`Report`] of what
 //! held. Nothing else takes part: no network, no plugin, no configuration, and no time, since the

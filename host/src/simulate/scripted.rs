@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::calls::CallLog;
 use super::world::{CellIndex, World, index_of};
 use crate::config::{Latency, Script, What};
+use crate::gate::pacer::Slot;
 use crate::model::{Amount, Class, Commitment};
 use crate::plugin::backend::{BalancesRequest, CallBudget, CallReport};
 use crate::plugin::{Answer, Backend, CallError, Caps, Cost, Outcome};
@@ -106,19 +107,49 @@ impl Scripted {
         }
     }
 
+    /// One request, sent as the host's HTTP client sends one: in a slot of the pacer, which is told
+    /// how it was answered. `answer` makes the answer and counts the cells in it.
+    async fn send<T>(
+        &self,
+        question: Question<'_>,
+        budget: CallBudget,
+        answer: impl FnOnce(&mut Turn) -> (T, usize),
+    ) -> CallReport<T> {
+        let slot = match budget.slots.take(1).await {
+            Ok(slot) => slot,
+            Err(paced_out) => {
+                return CallReport {
+                    result: Err(CallError::new(Class::RateLimited, paced_out.to_string())),
+                    http_attempts: 0,
+                };
+            }
+        };
+        let mut turn = self.turn();
+        let met = self.meet(&turn, question, budget.deadline).await;
+        tell(slot, met.as_ref().err());
+        let result = met.map(|()| answer(&mut turn));
+        let told = result.as_ref();
+        let told = told.map(|(_, cells)| u32::try_from(*cells).unwrap_or(u32::MAX));
+        self.log().end(turn.number, self.world.now(), told);
+        CallReport {
+            result: result.map(|(answer, _)| answer),
+            http_attempts: 1,
+        }
+    }
+
     /// Waits as long as the script says and tells whether there is an answer at all.
     async fn meet(
         &self,
         turn: &Turn,
         question: Question<'_>,
-        budget: CallBudget,
+        deadline: Duration,
     ) -> Result<(), CallError> {
         let over = self.over_limit(turn.number).map(Fate::Fails);
         let faults = || turn.faults.iter().find_map(|what| fate(what, question));
         let fate = over.or_else(faults).unwrap_or(Fate::Answers);
-        if matches!(fate, Fate::Hangs) || turn.latency >= budget.deadline {
-            tokio::time::sleep(budget.deadline).await;
-            let waited = budget.deadline.as_secs_f64();
+        if matches!(fate, Fate::Hangs) || turn.latency >= deadline {
+            tokio::time::sleep(deadline).await;
+            let waited = deadline.as_secs_f64();
             let message = format!("no answer within {waited} s");
             return Err(CallError::new(Class::Timeout, message));
         }
@@ -219,18 +250,11 @@ impl Backend for Scripted {
     }
 
     async fn identity(&self, budget: CallBudget) -> CallReport<String> {
-        let turn = self.turn();
-        let met = self.meet(&turn, Question::Identity, budget).await;
-        let result = met.map(|()| match Self::is_other_chain(&turn) {
-            true => format!("{OTHER} {}", self.identity),
-            false => self.identity.clone(),
-        });
-        let told = result.as_ref().map(|_| 0);
-        self.log().end(turn.number, self.world.now(), told);
-        CallReport {
-            result,
-            http_attempts: 1,
-        }
+        let answer = |turn: &mut Turn| match Self::is_other_chain(turn) {
+            true => (format!("{OTHER} {}", self.identity), 0),
+            false => (self.identity.clone(), 0),
+        };
+        self.send(Question::Identity, budget, answer).await
     }
 
     async fn balances(
@@ -238,16 +262,24 @@ impl Backend for Scripted {
         request: BalancesRequest,
         budget: CallBudget,
     ) -> CallReport<Vec<Answer>> {
-        let mut turn = self.turn();
-        let met = self.meet(&turn, Question::Balances(&request), budget).await;
-        let result = met.map(|()| self.answers(&mut turn, &request));
-        let told = result.as_ref();
-        let told = told.map(|answers| u32::try_from(answers.len()).unwrap_or(u32::MAX));
-        self.log().end(turn.number, self.world.now(), told);
-        CallReport {
-            result,
-            http_attempts: 1,
-        }
+        let answer = |turn: &mut Turn| {
+            let answers = self.answers(turn, &request);
+            let cells = answers.len();
+            (answers, cells)
+        };
+        self.send(Question::Balances(&request), budget, answer)
+            .await
+    }
+}
+
+/// Tells the pacer what the status of the answer means for it, as the HTTP client does; a text
+/// within a 200 is for the plugin to find.
+fn tell(slot: Slot, error: Option<&CallError>) {
+    match error {
+        None => slot.answered(),
+        Some(error) if error.http_status == Some(429) => slot.rate_limited(error.retry_after),
+        Some(error) if error.http_status.is_some_and(|status| status < 400) => slot.answered(),
+        Some(_) => slot.ended(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::scripted::Scripted;
 use super::world::{World, address, mix};
 use crate::clock::{SharedClock, VirtualClock};
 use crate::config::Scenario;
-use crate::gate::{Gate, GateConfig, GateKey, ProviderType};
+use crate::gate::{Gate, GateConfig, GateKey, Pacer, PacerConfig, ProviderType};
 use crate::ledger::Ledger;
 use crate::model::{Asset, ChainName};
 use crate::pool::assemble::breaker_config;
@@ -100,10 +100,15 @@ fn pool(
             ..GateConfig::default()
         };
         let jitter = mix(&[seed, place as u64]);
+        let pacer = PacerConfig {
+            windows: backend.script().limits.clone(),
+            ..PacerConfig::default()
+        };
+        let pacer = Pacer::new(&pacer, clock.clone());
         pool.members.push(Arc::new(Member::new(
             backend.script().name.clone(),
             Arc::clone(&backend) as Arc<_>,
-            Gate::new(key, config, "", clock.clone(), jitter),
+            Gate::new(key, config, "", clock.clone(), jitter).paced_by(pacer),
             backend.script().timeout,
             backend.script().connections as usize,
         )));

@@ -164,7 +164,8 @@ fn seconds(ms: i64) -> String {
 }
 
 impl Seen<'_> {
-    /// Calls as a share of what the tightest window would have allowed meanwhile.
+    /// Calls as a share of the rate of the tightest window, to three digits; what a window allows
+    /// at once in the beginning may make it more than 1.
     fn utilisation(&self) -> f64 {
         let calls = &self.log.calls;
         let (Some(first), Some(last)) = (calls.first(), calls.last()) else {
@@ -177,8 +178,9 @@ impl Seen<'_> {
             calls.len() as f64 / allowed
         };
         let windows = self.provider.script().limits.iter();
-        windows
+        let tightest = windows
             .map(|it| share((it.count, it.per)))
-            .fold(0.0, f64::max)
+            .fold(0.0, f64::max);
+        (tightest * 1_000.0).round() / 1_000.0
     }
 }
