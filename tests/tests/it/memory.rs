@@ -6,6 +6,9 @@ use std::io::Write as _;
 use crate::lab::{Lab, Plugin, Setup};
 use crate::running::Running;
 
+/// What caches of a fixed size take that a short list does not fill: pages of the store above all.
+const CACHES_KIB: u64 = 40 * 1024;
+
 /// The most memory that a scan of so many addresses took, in KiB.
 #[track_caller]
 fn peak_kib(count: usize) -> u64 {
@@ -40,21 +43,20 @@ fn peak_kib(count: usize) -> u64 {
 }
 
 #[track_caller]
-fn check(few: usize, many: usize, more_kib: u64) {
+fn check(few: usize, many: usize) {
     let [few_kib, many_kib] = [few, many].map(peak_kib);
     let told = format!("{few} addresses: {few_kib} KiB; {many}: {many_kib} KiB");
     let _ = writeln!(std::io::stderr(), "{told}");
-    assert!(many_kib <= few_kib + more_kib, "{told}");
+    assert!(many_kib <= few_kib + few_kib / 5 + CACHES_KIB, "{told}");
 }
 
 #[test]
 fn a_hundred_thousand_addresses_take_hardly_more_than_ten_thousand() {
-    // 8 bytes for each address tell doubled ones, in a set that doubles as it grows.
-    check(10_000, 100_000, 16 * 1024);
+    check(10_000, 100_000);
 }
 
 #[test]
 #[ignore = "takes minutes; `make soak` runs it"]
 fn soak_a_million_addresses_take_hardly_more_than_ten_thousand() {
-    check(10_000, 1_000_000, 48 * 1024);
+    check(10_000, 1_000_000);
 }

@@ -119,14 +119,13 @@ fn a_provider_of_another_chain_is_held_and_the_next_one_answers() {
 /// An endpoint that was down may serve another network when it is back.
 #[test]
 fn a_provider_that_comes_back_as_another_chain_is_held() {
-    for plugin in [Plugin::Blockstream, Plugin::Bscscan] {
+    for plugin in [Plugin::Blockstream, Plugin::Mempool] {
         let lab = Lab::new(plugin, 120);
         let soon = "breaker = { failures = 3, cooldown = \"1s\" }\nspill_after = \"300ms\"\n";
         let pool = ["first", "second"];
         lab.set_up(&Setup::of(&pool).chain(soon).first("connections = 1"));
         let body = BodyForm::Html;
         lab.fault(Fault::at("first", Kind::Status { code: 500, body }).native());
-        lab.fault(Fault::at("first", Kind::Status { code: 500, body }).token());
         lab.fault(Fault::at("second", Kind::Delay { ms: 60 }));
         let scan = Running::scan(&lab.product);
         let failed = || {
