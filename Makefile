@@ -19,6 +19,7 @@ demo: rust ## the same against a simulator with faults, no network needed
 test: rust nextest tools ## every test; the build comes first, since the tests run the built files
 	cargo build --workspace --locked
 	cargo nextest run --workspace --locked --profile $(PROFILE)
+	cargo nextest run -p scanhost --lib --locked --features loom gate::tests::model
 	cargo test --doc --workspace --locked
 
 bench: rust ## speed and memory against their targets, in one run of about three minutes
@@ -26,7 +27,7 @@ bench: rust ## speed and memory against their targets, in one run of about three
 
 soak: rust nextest ## the long forms of tests: kills, limits, memory (a quarter of an hour)
 	cargo build --workspace --locked
-	cargo nextest run -p scanhost-tests --locked --profile soak --run-ignored only soak_
+	cargo nextest run -p scanhost-tests --locked --profile soak
 
 check: lint test ## what CI runs
 

@@ -188,7 +188,6 @@ fn twenty_kills_lose_and_double_nothing() {
 }
 
 #[test]
-#[ignore = "takes minutes; `make soak` runs it"]
 fn soak_a_hundred_kills_lose_and_double_nothing() {
     check_kills(2, 100);
 }

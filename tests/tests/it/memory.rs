@@ -56,7 +56,6 @@ fn a_hundred_thousand_addresses_take_hardly_more_than_ten_thousand() {
 }
 
 #[test]
-#[ignore = "takes minutes; `make soak` runs it"]
 fn soak_a_million_addresses_take_hardly_more_than_ten_thousand() {
     check(10_000, 1_000_000);
 }
