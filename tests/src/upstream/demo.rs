@@ -202,12 +202,12 @@ mod tests {
     fn a_demo_writes_what_its_hosts_answer() {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = Demo::new(10, 3, 0);
-        demo.write_to(folder.path(), &|host| format!("http://127.0.0.1:9/{host}"))
+        demo.write_to(folder.path(), &|host| format!("http://127.0.0.1:9/{host}/x"))
             .unwrap();
         let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let config = text("scanhost.toml");
         assert!(config.contains("pool = [\"bsc-a\", \"bsc-b\", \"bscscan\"]"));
-        assert!(config.contains("endpoint = \"http://127.0.0.1:9/bscscan/v2/api\""));
+        assert!(config.contains("endpoint = \"http://127.0.0.1:9/bscscan/x\""));
         let list = text("bsc.csv");
         assert_eq!(list.lines().count(), 11);
 
