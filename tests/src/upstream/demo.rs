@@ -202,8 +202,10 @@ mod tests {
     fn a_demo_writes_what_its_hosts_answer() {
         let folder = tempfile::tempdir().unwrap();
         let mut demo = Demo::new(10, 3, 0);
-        demo.write_to(folder.path(), &|host| format!("http://127.0.0.1:9/{host}/x"))
-            .unwrap();
+        demo.write_to(folder.path(), &|host| {
+            format!("http://127.0.0.1:9/{host}/x")
+        })
+        .unwrap();
         let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let config = text("scanhost.toml");
         assert!(config.contains("pool = [\"bsc-a\", \"bsc-b\", \"bscscan\"]"));

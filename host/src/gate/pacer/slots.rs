@@ -13,6 +13,9 @@ use crate::gate::words::Why;
 /// The longest that one request waits within a call; a call that would wait longer ends, so that
 /// its cells go to another provider.
 pub const WAIT_MAX: Duration = Duration::from_secs(2 * 60);
+/// The longest that it waits for the end of a pause that the provider asked for: others may answer
+/// meanwhile.
+const PAUSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What a call may send; clones belong to the same call.
 ///
@@ -165,6 +168,10 @@ impl RequestSlots {
                     None => continue,
                 },
                 Err(refusal) => refusal,
+            };
+            let give_up = match refusal.why {
+                Why::RetryAfter => give_up.min(call.pacer.shared.clock.now() + PAUSE_WAIT_MAX),
+                _ => give_up,
             };
             if refusal.until > give_up {
                 return Err(self.give_up(refusal.why, refusal.until));
