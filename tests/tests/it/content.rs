@@ -190,6 +190,8 @@ fn natives_and_tokens_do_not_stop_each_other() {
     for native_down in [true, false] {
         check_alone(Plugin::Bscscan, native_down, &status(500));
         check_alone(Plugin::BscRpc, native_down, &Kind::ItemError);
+        check_alone(Plugin::BscRpc, native_down, &status(500));
+        check_alone(Plugin::SolanaRpc, native_down, &status(500));
         check_alone(Plugin::SolanaRpc, native_down, &status(500));
     }
 }
