@@ -80,6 +80,11 @@ impl Rounds {
         RoundEnd::Again(backoff(self.failed_in_row))
     }
 
+    /// For so long nobody was asked because of our own limits: that is no want of answers.
+    pub(super) fn excuse(&mut self, span: Duration) {
+        self.last_answer = crate::gate::later(self.last_answer, span);
+    }
+
     /// Since when nothing was answered.
     pub(super) fn quiet(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.last_answer)
@@ -163,6 +168,19 @@ mod tests {
     fn a_round_without_a_call_has_not_failed() {
         check("xx__________", again(2));
         check("_", again(1));
+    }
+
+    #[test]
+    fn a_wait_for_our_own_limits_takes_no_patience() {
+        let now = Instant::now();
+        let patience = Patience {
+            budget: Duration::from_secs(600),
+            max_pool_failures: 5,
+        };
+        let mut state = Rounds::new(patience, COOLDOWN, now);
+        state.excuse(Duration::from_secs(3_000));
+        assert!(!state.is_over(now + Duration::from_secs(3_599)));
+        assert!(state.is_over(now + Duration::from_secs(3_600)));
     }
 
     #[test]
