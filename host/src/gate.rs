@@ -299,12 +299,21 @@ impl Gate {
     pub fn ask(&self, call: Call) -> Answer {
         let pacer = &self.shared.pacer;
         let asked = self.with(|machine, now| {
-            if let Some(refusal) = machine.refusal(call, now.at) {
-                return Err(refusal);
+            let is_open = machine.refusal(call, now.at).is_none();
+            let held = is_open.then(|| pacer.reserve());
+            match held {
+                Some(Ok(held)) => Ok((machine.admit(call, now)?, held)),
+                // Of several reasons the one that lasts longest.
+                Some(Err(_)) | None => {
+                    machine.set_paced(pacer.refusal().map(Refusal::from));
+                    let refusal = machine.refusal(call, now.at);
+                    Err(refusal.unwrap_or(Refusal {
+                        // Room came up this very moment; whoever asks again gets it.
+                        why: Why::Paced,
+                        until: Some(now.at),
+                    }))
+                }
             }
-            // Somebody who shares the pacer may have been faster since it was asked.
-            let held = pacer.reserve().map_err(Refusal::from)?;
-            Ok((machine.ask(call, now)?, held))
         });
         match asked {
             Ok((ticket, held)) => Answer::Pass(Permit {
@@ -319,7 +328,7 @@ impl Gate {
     /// Why a call would not pass now, and until when as far as is known; takes nothing.
     #[must_use]
     pub fn refusal(&self, call: Call) -> Option<(Why, Option<Instant>)> {
-        let refusal = self.with(|machine, now| machine.refusal(call, now.at));
+        let refusal = self.with_pacer(|machine, now| machine.refusal(call, now.at));
         refusal.map(|refusal| (refusal.why, refusal.until))
     }
 
@@ -329,7 +338,7 @@ impl Gate {
     /// While the identity is pending this is about [`Call::Identity`], else about [`Call::Work`].
     #[must_use]
     pub fn earliest_opening(&self) -> Option<Instant> {
-        self.with(|machine, now| machine.earliest_opening(now))
+        self.with_pacer(|machine, now| machine.earliest_opening(now))
     }
 
     /// Tells of every change that a waiting task may have waited for: a transition, a release, a
@@ -402,7 +411,7 @@ impl Gate {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let key = self.key().clone();
-        self.with(|machine, now| {
+        self.with_pacer(|machine, now| {
             let refusal = machine.refusal(Call::Work, now.at);
             Snapshot {
                 chain: key.chain,
@@ -429,7 +438,7 @@ impl Gate {
     #[must_use]
     pub fn health(&self) -> HealthRow {
         let key = self.key().clone();
-        self.with(|machine, now| {
+        self.with_pacer(|machine, now| {
             let history = machine.history().clone();
             HealthRow {
                 provider_name: key.provider,
@@ -456,6 +465,15 @@ impl Gate {
         })
     }
 
+    /// Runs `f` on the machine, which knows what the pacer has to say.
+    fn with_pacer<T>(&self, f: impl FnOnce(&mut Machine, Moment) -> T) -> T {
+        self.with(|machine, now| {
+            // The pacer's lock is taken within the gate's, never the other way round.
+            machine.set_paced(self.shared.pacer.refusal().map(Refusal::from));
+            f(machine, now)
+        })
+    }
+
     /// Runs `f` on the machine, brought up to now, and then wakes whoever waits.
     fn with<T>(&self, f: impl FnOnce(&mut Machine, Moment) -> T) -> T {
         let (value, wake) = {
@@ -470,8 +488,7 @@ impl Gate {
             // Read under the lock, so that the machine's time never runs backwards.
             let now = anchor.now(&self.shared.clock);
             machine.advance(now);
-            // The pacer's lock is taken within the gate's, never the other way round.
-            machine.set_paced(self.shared.pacer.refusal().map(Refusal::from));
+            machine.set_paced(None);
             (f(machine, now), machine.take_wake())
         };
         if wake {

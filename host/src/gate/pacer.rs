@@ -65,7 +65,7 @@ pub struct Pacer {
 struct Shared {
     key: String,
     clock: SharedClock,
-    core: Mutex<Core>,
+    state: Mutex<State>,
     /// For those who wait in a call.
     changed: watch::Sender<u64>,
     /// Gates, which tell those who wait for them.
@@ -77,6 +77,13 @@ struct Shared {
     save_wanted: Notify,
     /// One save at a time; its permit is held until the store has answered.
     save_turn: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct State {
+    core: Core,
+    /// Of the last second or so; what the wall clock shows is counted from it.
+    anchor: Moment,
 }
 
 /// A pacer as it stands; times are epoch milliseconds.
@@ -109,7 +116,8 @@ impl Pacer {
     /// A pacer without a past.
     #[must_use]
     pub fn new(config: &PacerConfig, clock: SharedClock) -> Self {
-        let core = Core::new(&config.windows, &config.quotas, Moment::of(&clock));
+        let anchor = Moment::of(&clock);
+        let core = Core::new(&config.windows, &config.quotas, anchor);
         let connections = config.connections.map(|connections| {
             let connections = usize::try_from(connections.get()).unwrap_or(usize::MAX);
             Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)))
@@ -118,7 +126,7 @@ impl Pacer {
             shared: Arc::new(Shared {
                 key: config.key.clone(),
                 clock,
-                core: Mutex::new(core),
+                state: Mutex::new(State { core, anchor }),
                 changed: watch::Sender::new(0),
                 listeners: Mutex::default(),
                 turn: Semaphore::new(1),
@@ -260,11 +268,12 @@ impl Pacer {
     /// Runs `f` on the core, brought up to now.
     fn with<T>(&self, f: impl FnOnce(&mut Core, Moment) -> T) -> T {
         // Each step of the core leaves it whole, so a panic elsewhere must not stop every caller.
-        let core = self.shared.core.lock();
-        let mut core = core.unwrap_or_else(PoisonError::into_inner);
+        let state = self.shared.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let State { core, anchor } = &mut *state;
         // Read under the lock, so that the core's time never runs backwards.
-        let now = Moment::of(&self.shared.clock);
+        let now = anchor.now(&self.shared.clock);
         core.advance(now);
-        f(&mut core, now)
+        f(core, now)
     }
 }
