@@ -17,6 +17,8 @@ use crate::gate::words::Why;
 
 /// Over how long the rate is seen that a rate answer teaches where no limit is configured.
 const OBSERVED: Duration = Duration::from_secs(10);
+/// No shorter time tells a rate.
+const OBSERVED_SHORTEST: Duration = Duration::from_secs(1);
 /// No lower full rate than this is learned, in units per second.
 const LEARNED_MIN: f64 = 1.0;
 /// No rate is learned from fewer units than this.
@@ -213,18 +215,22 @@ impl Core {
         self.pause.ask(told, sent, asked);
         if let Some(throttle) = &mut self.throttle {
             throttle.cut(sent, now.at);
-        } else if let Some(full_per_s) = self.full_per_s() {
+        } else if let Some(full_per_s) = self.full_per_s(now.at) {
             let learned = self.windows.is_empty();
             self.throttle = Some(Throttle::new(full_per_s, learned, now.at));
         }
     }
 
     /// The fastest rate that is configured, else the one that is seen.
-    fn full_per_s(&self) -> Option<f64> {
+    fn full_per_s(&self, now: Instant) -> Option<f64> {
         if let Some(observed) = &self.observed {
             let seen = observed.spent();
+            // Who has just begun was as fast as it was, not as slow as if it had been idle before.
+            let (since, _) = observed.slices().next()?;
+            let span = now.saturating_duration_since(since);
+            let span = span.clamp(OBSERVED_SHORTEST, OBSERVED);
             let enough = seen >= OBSERVED_MIN;
-            return enough.then(|| per_s(seen, OBSERVED).max(LEARNED_MIN));
+            return enough.then(|| per_s(seen, span).max(LEARNED_MIN));
         }
         let rates = self.windows.iter();
         rates

@@ -74,11 +74,8 @@ impl Throttle {
 
     /// Whether the full rate holds again, or what was learned is too old.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        if self.learned {
-            now.saturating_duration_since(self.cut_at) >= LEARNED_FOR
-        } else {
-            self.share >= 1.0
-        }
+        let is_old = now.saturating_duration_since(self.cut_at) >= LEARNED_FOR;
+        self.share >= 1.0 || (self.learned && is_old)
     }
 
     /// When the next call may be sent.

@@ -232,12 +232,34 @@ fn without_limits_a_rate_is_learned_and_fades() {
     core.rate_answer(Some(SECOND), sent, now.at, now);
     let per_s = core.throttle().unwrap().per_s();
     assert!(
-        (4.5..=5.0).contains(&per_s),
+        (4.5..=5.2).contains(&per_s),
         "{per_s}: half of the ten in a second that were seen"
     );
     let now = moment(start, 10 * SECOND + 10 * 60 * SECOND);
     core.advance(now);
     assert!(core.throttle().is_none());
+}
+
+#[test]
+fn who_has_just_begun_is_not_taken_for_slow() {
+    let start = Instant::now();
+    let mut core = Core::new(&[], &[], moment(start, Duration::ZERO));
+    let now = moment(start, SECOND / 10);
+    core.advance(now);
+    for _ in 0..8 {
+        core.reserve(1, false, now).unwrap();
+        core.send(1, now);
+    }
+    core.rate_answer(Some(SECOND), now.at, now.at, now);
+    assert_eq!(core.throttle().unwrap().per_s(), 4.0);
+    // Good answers bring the whole rate back, and then there is no limit again.
+    let mut now = moment(start, 2 * SECOND);
+    while core.throttle().is_some() {
+        now.at += SECOND;
+        core.good_answer(now.at);
+        core.advance(now);
+    }
+    assert!(now.at - start < 100 * SECOND);
 }
 
 #[derive(Clone, Debug)]
