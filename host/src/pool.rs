@@ -174,6 +174,13 @@ impl Member {
         told
     }
 
+    /// Its last failure in this process.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<ProviderError> {
+        let last = self.last_failure.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why it gets no work, as its word in a hole; `None` while its gate is open.
     ///
     /// What it did itself says more than that its circuit is open because of it.
@@ -193,12 +200,8 @@ impl Member {
             }
         };
         if class == Class::CircuitOpen && why != Why::ForcedOpen {
-            let last = self
-                .last_failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(last) = &*last {
-                return Some(last.clone());
+            if let Some(last) = self.last_failure() {
+                return Some(last);
             }
         }
         let held = snapshot.hold.map(|hold| hold.message);

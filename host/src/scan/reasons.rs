@@ -7,7 +7,15 @@ use crate::model::{Class, ProviderError, Reason};
 impl Engine<'_> {
     /// Why a cell is unknown that nobody was asked for.
     pub(super) fn reason_for_rest(&self, ending: &Ending) -> Reason {
-        let providers = self.words_of_pool(&[]);
+        let mut providers = self.words_of_pool(&[]);
+        if matches!(ending, Ending::GaveUp { .. }) {
+            // Nobody answered any cell for so long: what each said of others tells why.
+            for member in &self.pool.members {
+                if !providers.iter().any(|it| it.provider == member.name) {
+                    providers.extend(member.last_failure());
+                }
+            }
+        }
         if self.pool.members.is_empty() {
             let message = "no provider of the chain is usable".to_owned();
             return Reason {

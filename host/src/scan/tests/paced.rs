@@ -130,3 +130,21 @@ async fn an_allowance_that_is_spent_for_days_is_not_waited_for() {
     };
     assert_eq!(error.class, Class::RateLimited);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cell_that_was_never_asked_for_has_the_words_of_those_who_failed() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(1, |_: &BalancesRequest, _| failing(Class::RateLimited));
+    bench.limit(0, &["1/m"]);
+    bench.patience.budget = 70 * SECOND;
+    let (outcome, rows) = bench.scan(30).await;
+    assert!(matches!(outcome.ending, Ending::GaveUp { .. }));
+    assert!(bench.calls(0) < 30, "some cells were never asked for");
+    for row in &rows {
+        let Row::Unknown { error, .. } = row else {
+            panic!("it is unknown")
+        };
+        assert_eq!(error.providers[0].provider.as_str(), "p0", "{error:?}");
+    }
+}
