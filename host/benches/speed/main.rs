@@ -7,6 +7,7 @@
 mod bare;
 mod gate;
 mod memory;
+mod pace;
 mod scan;
 mod table;
 mod world;
@@ -36,7 +37,10 @@ fn main() -> Result<ExitCode, Failure> {
 
     let mut table = Table::default();
     if wanted("gate") {
-        gate::run(&mut table, &clock)?;
+        runtime.block_on(gate::run(&mut table, &clock))?;
+    }
+    if wanted("pace") {
+        pace::run(&mut table)?;
     }
     if wanted("engine") {
         runtime.block_on(scan::without_store(&mut table, &clock))?;

@@ -28,7 +28,7 @@ const STORED_REPEATS: usize = 3;
 
 /// Counts what it is given and keeps nothing.
 #[derive(Debug, Default)]
-struct Nowhere {
+pub(crate) struct Nowhere {
     known: AtomicU64,
 }
 
@@ -136,7 +136,11 @@ async fn stored_once(folder: &Path, clock: &SharedClock) -> Result<(f64, f64), F
     Ok((cells / ours_secs, cells / bare_secs))
 }
 
-async fn list_of(folder: &Path, world: &World, addresses: u64) -> Result<AddressList, Failure> {
+pub(crate) async fn list_of(
+    folder: &Path,
+    world: &World,
+    addresses: u64,
+) -> Result<AddressList, Failure> {
     let file = folder.join("addresses.txt");
     write_list(&file, addresses)?;
     world.read(&file).await

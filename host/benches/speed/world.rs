@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use scanhost::clock::SharedClock;
-use scanhost::gate::{Gate, GateConfig, GateKey, ProviderType};
+use scanhost::config::Window;
+use scanhost::gate::{Gate, GateConfig, GateKey, Pacer, PacerConfig, ProviderType};
 use scanhost::ledger::{Pass, PassCounters, PassKind, PassSpec};
 use scanhost::model::{Amount, Asset, ChainName, Class, Commitment, PassId};
 use scanhost::plugin::backend::{BalancesRequest, CallBudget, CallReport};
@@ -16,6 +17,8 @@ use scanhost::plugin::{Answer, Backend, CallError, Caps, Cost, Outcome};
 use scanhost::pool::{Member, Pool};
 use scanhost::scan::engine::Patience;
 use scanhost::scan::list::{AddressList, ListReader};
+
+use tokio::time::Instant;
 
 use crate::Failure;
 
@@ -44,18 +47,28 @@ pub(crate) struct World {
     pub(crate) assets: Vec<Asset>,
     pub(crate) pool: Pool,
     pub(crate) script: Arc<Script>,
+    /// When each provider was asked, where it has limits.
+    pub(crate) asked: Vec<Arc<Mutex<Vec<Instant>>>>,
 }
 
 /// A provider without latency.
 #[derive(Debug)]
 struct AtOnce {
     script: Arc<Script>,
+    batch: usize,
+    asked: Option<Arc<Mutex<Vec<Instant>>>>,
 }
 
 // === impl World ===
 
 impl World {
     pub(crate) fn new(script: Script, clock: &SharedClock) -> Self {
+        Self::with_limits(script, clock, &[])
+    }
+
+    /// A chain whose providers take one cell in a call, and so many calls a second each.
+    pub(crate) fn with_limits(script: Script, clock: &SharedClock, limits: &[Window]) -> Self {
+        let asked: Vec<_> = limits.iter().map(|_| Arc::default()).collect();
         let chain = ChainName::from("bench");
         let script = Arc::new(script);
         let asset = |symbol: &str, contract: Option<&str>| Asset {
@@ -70,13 +83,21 @@ impl World {
                 provider: name.as_str().into(),
                 kind: ProviderType::Scan,
             };
+            let limit = limits.get(index);
             let backend = AtOnce {
                 script: script.clone(),
+                batch: if limit.is_some() { 1 } else { BATCH },
+                asked: asked.get(index).cloned(),
             };
+            let config = PacerConfig {
+                windows: limit.into_iter().copied().collect(),
+                ..PacerConfig::default()
+            };
+            let gate = Gate::new(key, GateConfig::default(), "", clock.clone(), SEED);
             Arc::new(Member::new(
                 name.as_str().into(),
                 Arc::new(backend),
-                Gate::new(key, GateConfig::default(), "", clock.clone(), SEED),
+                gate.paced_by(Pacer::new(&config, clock.clone())),
                 Duration::from_secs(15),
                 CONNECTIONS,
             ))
@@ -93,6 +114,7 @@ impl World {
             },
             chain,
             script,
+            asked,
         }
     }
 
@@ -187,8 +209,8 @@ impl Backend for AtOnce {
             tokens: true,
             pinned: false,
             min_height: false,
-            cells_max: BATCH,
-            addresses_max: BATCH,
+            cells_max: self.batch,
+            addresses_max: self.batch,
             assets_max: 16,
             cost: Cost {
                 call: 1,
@@ -216,8 +238,22 @@ impl Backend for AtOnce {
     async fn balances(
         &self,
         request: BalancesRequest,
-        _budget: CallBudget,
+        budget: CallBudget,
     ) -> CallReport<Vec<Answer>> {
+        let slot = match budget.slots.take(1).await {
+            Ok(slot) => slot,
+            Err(paced_out) => {
+                return CallReport {
+                    result: Err(CallError::new(Class::RateLimited, paced_out.to_string())),
+                    http_attempts: 0,
+                };
+            }
+        };
+        if let Some(asked) = &self.asked {
+            let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(Instant::now());
+        }
+        slot.answered();
         let age = self.script.age.load(Ordering::Relaxed);
         let answer = |(cell, (address, _)): (u32, &(u32, u16))| Answer {
             cell,
