@@ -41,11 +41,13 @@ impl BatchLimit {
 
     /// Learns that no more than `cells` are taken; `false` where as little was known before.
     pub fn learn(&self, cells: usize, now_ms: i64) -> bool {
-        if self.cells_max(now_ms) <= cells {
+        let lasts = i64::try_from(LEARNED_FOR.as_millis()).unwrap_or(i64::MAX);
+        let mut state = self.lock();
+        let valid = state.limit.filter(|limit| limit.expires_at > now_ms);
+        if valid.is_some_and(|limit| limit.cells <= cells) {
             return false;
         }
-        let lasts = i64::try_from(LEARNED_FOR.as_millis()).unwrap_or(i64::MAX);
-        *self.lock() = State {
+        *state = State {
             limit: Some(Limit {
                 cells,
                 expires_at: now_ms.saturating_add(lasts),

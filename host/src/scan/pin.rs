@@ -8,7 +8,7 @@
 
 use super::reconcile::{CellOutcome, Settled};
 use crate::config::ScanAt;
-use crate::model::Class;
+use crate::model::{Class, ProviderName};
 use crate::plugin::backend::BalancesRequest;
 use crate::plugin::{CallError, Caps};
 use crate::pool::Pool;
@@ -82,10 +82,14 @@ impl Pin {
     }
 
     /// The first answer is of this height; `None`: it does not say, and the pass is not pinned.
-    pub(super) fn decide(&mut self, height: Option<u64>) {
+    pub(super) fn decide(&mut self, height: Option<u64>, name: &ProviderName) {
         if self.is_undecided() {
             self.height = height;
             if height.is_none() {
+                tracing::warn!(
+                    provider = %name,
+                    "`{name}` told no height with its amounts; the pass is not pinned"
+                );
                 self.kinds = [false, false];
             }
         }

@@ -6,7 +6,8 @@
 //! the same twice. With a third provider the one that stands alone is the suspect.
 //!
 //! Second readings are never stored as balances. Whether a cell is read again depends on the pass
-//! and the cell alone, so that an interrupted pass that goes on samples the same ones.
+//! and the cell alone. What was not compared when a pass was interrupted is not compared later: its
+//! cells are known, and the pass that goes on does not see them again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::gate::{Answer, Call, Permit, Verdict, Why};
 use crate::ledger::LedgerError;
 use crate::pool::Member;
 use crate::pool::decision::{Decision, Purpose, Skip, Skipped};
-use crate::scan::call::{self, Called, Question};
+use crate::scan::call::{self, Called, Heights, Question};
 use crate::scan::commit::Commit;
 use crate::scan::identity::ask_identity;
 use crate::scan::queue::{Asked, ChunkLimits, Item, Items, Lane, LaneKind};
@@ -26,10 +26,10 @@ const UNSUPPORTED_FOR: Duration = Duration::from_secs(600);
 
 /// A task that ended.
 pub(super) enum Done {
-    /// A chunk, the one height that it was asked at, and whether it was committed.
+    /// A chunk, the heights that it was asked at, and whether it was committed.
     Chunk {
         member: usize,
-        at: Option<u64>,
+        heights: Heights,
         called: Result<Called, LedgerError>,
     },
     /// A question that a provider must answer before it gets work.
@@ -89,11 +89,19 @@ enum Oldest {
 }
 
 impl Run<'_, '_> {
-    /// Hands out what can be handed out.
+    /// Hands out what can be handed out: in the operator's order, or where the work is spread a
+    /// chunk to each in turn.
     pub(super) fn dispatch(&mut self) {
+        let spread = self.engine.pool.strategy == Strategy::Spread;
+        while self.hand_out(spread) && spread {}
+    }
+
+    /// Goes through the pool once; whether anything was handed out.
+    fn hand_out(&mut self, one_each: bool) -> bool {
         let engine = self.engine;
         self.look.clear();
         let mut holding: Vec<usize> = Vec::new();
+        let mut any = false;
         for (index, member) in engine.pool.members.iter().enumerate() {
             if member.gate.is_on_trial() {
                 self.put_on_trial(index, member);
@@ -115,7 +123,13 @@ impl Run<'_, '_> {
                     }
                 };
                 match self.stance(index, member) {
-                    Stance::Ready(permit) => self.send(index, member, permit, &lanes),
+                    Stance::Ready(permit) => {
+                        self.send(index, member, permit, &lanes);
+                        any = true;
+                        if one_each {
+                            break;
+                        }
+                    }
                     Stance::Holding(skip, until) => {
                         self.look.skip(index, skip, until);
                         holding.push(index);
@@ -128,6 +142,7 @@ impl Run<'_, '_> {
                 }
             }
         }
+        any
     }
 
     /// The lanes that this provider may take from: it reads them, was not asked, and no provider
@@ -362,7 +377,7 @@ impl Run<'_, '_> {
             let written = commit.chunk(&member, &question, &called.settled).await;
             Done::Chunk {
                 member: index,
-                at: question.heights.at,
+                heights: question.heights,
                 called: written.map(|()| called),
             }
         });

@@ -7,7 +7,7 @@ use super::{ASIDE_MAX, Ending, Run};
 use crate::ledger::{CellName, ChunkCommit, Hole, NewEvent};
 use crate::model::{Class, ProviderName};
 use crate::scan::ScanError;
-use crate::scan::call::Called;
+use crate::scan::call::{Called, Heights};
 use crate::scan::queue::{Asked, Item};
 use crate::scan::reconcile::{CellOutcome, Settled};
 
@@ -25,10 +25,14 @@ impl Run<'_, '_> {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let (member, called) = match done {
-            Done::Chunk { member, at, called } => {
+            Done::Chunk {
+                member,
+                heights,
+                called,
+            } => {
                 self.members[member].under_way -= 1;
                 let mut called = called?;
-                self.look_at_heights(member, at, &mut called);
+                self.look_at_heights(member, heights, &mut called);
                 (member, called)
             }
             Done::Question {
@@ -91,7 +95,7 @@ impl Run<'_, '_> {
 
     /// Where the pass is pinned: the first answer decides its height, and cells that are not there
     /// any more at that height are asked again at another one.
-    fn look_at_heights(&mut self, member: usize, at: Option<u64>, called: &mut Called) {
+    fn look_at_heights(&mut self, member: usize, heights: Heights, called: &mut Called) {
         let known = called
             .settled
             .iter()
@@ -99,11 +103,13 @@ impl Run<'_, '_> {
                 CellOutcome::Known(known) => Some(known.height),
                 CellOutcome::Unknown(_) | CellOutcome::Invalid(_) => None,
             });
-        if let Some(height) = known {
-            self.pin.decide(height);
+        // What was asked at a height decides none: it may be the one that was just given up.
+        if let Some(height) = known.filter(|_| heights == Heights::default()) {
+            self.pin
+                .decide(height, &self.engine.pool.members[member].name);
         }
         let gone = |(_, _, outcome): &Settled| matches!(outcome, CellOutcome::Unknown(error) if error.class == Class::Unsupported);
-        let Some(at) = at.filter(|_| called.settled.iter().any(gone)) else {
+        let Some(at) = heights.at.filter(|_| called.settled.iter().any(gone)) else {
             return;
         };
         if self.pin.is_gone(at) {

@@ -174,3 +174,18 @@ async fn an_amount_of_another_height_than_was_asked_for_is_none() {
         assert_eq!(known(&rows), 10, "only what decided the height");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_height_that_was_given_up_does_not_come_back() {
+    let forgetful = Node {
+        behind: 0,
+        depth: 8,
+    };
+    let mut bench = nodes(&[ARCHIVE, forgetful], true).await;
+    bench.pool.strategy = Strategy::Spread;
+    bench.at = ScanAt::Pinned;
+    let (outcome, rows) = bench.scan(1_000).await;
+    assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 1_000));
+    // Fifty calls have work; each height given up costs those under way and no more.
+    assert!(bench.calls(1) < 100, "{} calls", bench.calls(1));
+}

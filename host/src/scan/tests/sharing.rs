@@ -276,3 +276,15 @@ async fn one_call_for_both_that_fails_for_natives_alone_leaves_tokens_known() {
         assert_eq!(known(&rows), 300, "native down: {native_down}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn spread_gives_a_short_list_to_all() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(10, answering)
+        .with(10, answering);
+    bench.pool.strategy = Strategy::Spread;
+    let (_, rows) = bench.scan(20).await;
+    assert_eq!(known(&rows), 20);
+    assert_eq!((bench.calls(0), bench.calls(1)), (1, 1));
+}
