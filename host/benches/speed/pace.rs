@@ -22,21 +22,21 @@ const WALL_ADDRESSES: u64 = 250;
 
 pub(crate) fn run(table: &mut Table) -> Result<(), Failure> {
     let paused = runtime(true)?;
-    let used = paused.block_on(async {
+    let virtually = paused.block_on(async {
         let clock: SharedClock = Arc::new(VirtualClock::starting_at(0));
         used(&clock, VIRTUAL_ADDRESSES).await
     })?;
     table.add(
         "pacer: of the allowed rate, spread, virtual time",
-        used,
+        virtually,
         "%",
         Bound::AtLeast(97.0),
     );
     let clock: SharedClock = Arc::new(SystemClock);
-    let used = runtime(false)?.block_on(used(&clock, WALL_ADDRESSES))?;
+    let really = runtime(false)?.block_on(used(&clock, WALL_ADDRESSES))?;
     table.add(
         "pacer: of the allowed rate, spread, wall clock",
-        used,
+        really,
         "%",
         Bound::AtLeast(90.0),
     );
