@@ -199,10 +199,11 @@ impl Member {
                 Class::CircuitOpen
             }
         };
-        if class == Class::CircuitOpen && why != Why::ForcedOpen {
-            if let Some(last) = self.last_failure() {
-                return Some(last);
-            }
+        if class == Class::CircuitOpen
+            && why != Why::ForcedOpen
+            && let Some(last) = self.last_failure()
+        {
+            return Some(last);
         }
         let held = snapshot.hold.map(|hold| hold.message);
         let message = match held.or(snapshot.history.last_error_msg) {
