@@ -10,8 +10,8 @@
 //! - further requests of a call wait in turn ([`RequestSlots::take`]), before callers at the gate;
 //! - the answer is told to the slot: a rate answer pauses the pacer at once and halves its rate.
 //!
-//! What a pacer keeps over a restart is in [`persist`]: windows of an hour and longer, quotas, and
-//! pauses. Deciding is pure ([`core`]); only this file reads a clock.
+//! What a pacer keeps over a restart is in `persist`: windows of an hour and longer, quotas, and
+//! pauses. Deciding is pure (`core`); only this file reads a clock.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,7 +1,7 @@
 //! Why a provider was used or passed over: one record per dispatch, in a ring.
 //!
 //! Whoever dispatches records what it saw at that moment; `scanhost explain` shows it. The newest
-//! [`KEPT`] are held in memory, and the recorder writes those that are new to the store.
+//! `KEPT` are held in memory, and the recorder writes those that are new to the store.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

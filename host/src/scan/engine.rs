@@ -3,7 +3,7 @@
 //! Work is pulled: a provider that has a free connection and an open gate takes the largest chunk
 //! that it may, there is no barrier between chunks. Who takes what is in `dispatch`, what becomes
 //! of an answer in `settle`; when cells are asked again, and when a pass gives up, in
-//! [`super::rounds`]. While every gate is shut there is no round: the engine sleeps until the
+//! `rounds`. While every gate is shut there is no round: the engine sleeps until the
 //! earliest opens.
 
 mod dispatch;
