@@ -226,17 +226,12 @@ impl Run<'_, '_> {
             // A deadline that has passed is looked at again after the tasks had their turn.
             let now = self.engine.clock.now();
             let wake = wake.map(|until| until.max(now));
-            let is_paced = self.tasks.is_empty() && self.look.waits_for_limits(now);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(Ending::Cancelled),
                 Some(done) = self.tasks.join_next() => self.take_in(done).await?,
                 () = any_change(&mut self.changes) => {}
                 () = sleep_or_never(wake) => {}
-            }
-            if is_paced {
-                let waited = self.engine.clock.now().saturating_duration_since(now);
-                self.rounds.excuse(waited);
             }
             if self.rounds.is_over(self.engine.clock.now()) {
                 return Ok(self.gave_up());

@@ -38,8 +38,6 @@ pub(super) struct Rounds {
     calls: u64,
     answered: u64,
     failed_in_row: u32,
-    /// Calls since the last answer.
-    unanswered: u64,
     last_answer: Instant,
 }
 
@@ -53,19 +51,16 @@ impl Rounds {
             calls: 0,
             answered: 0,
             failed_in_row: 0,
-            unanswered: 0,
             last_answer: now,
         }
     }
 
     pub(super) fn sent(&mut self) {
         self.calls += 1;
-        self.unanswered += 1;
     }
 
     pub(super) fn answered(&mut self, now: Instant) {
         self.answered += 1;
-        self.unanswered = 0;
         self.last_answer = now;
     }
 
@@ -83,14 +78,6 @@ impl Rounds {
             return RoundEnd::GiveUp;
         }
         RoundEnd::Again(backoff(self.failed_in_row))
-    }
-
-    /// For so long nobody was asked because of our own limits: that is no want of answers, unless
-    /// the call before was not answered either.
-    pub(super) fn excuse(&mut self, span: Duration) {
-        if self.unanswered == 0 {
-            self.last_answer = crate::gate::later(self.last_answer, span);
-        }
     }
 
     /// Since when nothing was answered.
@@ -176,23 +163,6 @@ mod tests {
     fn a_round_without_a_call_has_not_failed() {
         check("xx__________", again(2));
         check("_", again(1));
-    }
-
-    #[test]
-    fn a_wait_for_our_own_limits_takes_no_patience() {
-        let now = Instant::now();
-        let patience = Patience {
-            budget: Duration::from_secs(600),
-            max_pool_failures: 5,
-        };
-        let mut state = Rounds::new(patience, COOLDOWN, now);
-        state.excuse(Duration::from_secs(3_000));
-        assert!(!state.is_over(now + Duration::from_secs(3_599)));
-        assert!(state.is_over(now + Duration::from_secs(3_600)));
-        // A call that was not answered, and then limits: who is silent is silent.
-        state.sent();
-        state.excuse(Duration::from_secs(3_000));
-        assert!(state.is_over(now + Duration::from_secs(3_600)));
     }
 
     #[test]

@@ -19,8 +19,6 @@ use crate::scan::rounds::backoff;
 
 /// How long a provider that stands behind the chain is left alone.
 const BEHIND_FOR: Duration = Duration::from_secs(5);
-/// A longer wait for a provider's limits, a day's allowance say, takes patience.
-const LIMITS_WAIT_MAX: Duration = Duration::from_secs(3_660);
 /// How long a provider that turned out not to offer a kind of asset is asked last for it.
 const UNSUPPORTED_FOR: Duration = Duration::from_secs(600);
 
@@ -511,15 +509,6 @@ impl Look {
             seen: vec![None; members],
             wake: None,
         }
-    }
-
-    /// Whether a provider could be asked within the hour but for its limits, which are ours to keep:
-    /// a pass may take as long as they make it take.
-    pub(super) fn waits_for_limits(&self, now: Instant) -> bool {
-        self.seen.iter().flatten().any(|(skip, until)| {
-            let is_soon = until.is_some_and(|until| until <= now + LIMITS_WAIT_MAX);
-            *skip == Skip::Gate(Why::Paced) && is_soon
-        })
     }
 
     fn clear(&mut self) {

@@ -100,23 +100,6 @@ async fn long_limits_are_spent_as_the_store_grants_them_and_told_exactly_at_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_takes_as_long_as_its_limits_make_it_take() {
-    let mut bench = Bench::new(false)
-        .await
-        .with(1, |request, _| Ok(honest(request)));
-    bench.limit(0, &["10/h"]);
-    let start = Instant::now();
-    // The budget is ten minutes without an answer.
-    let (outcome, rows) = bench.scan(35).await;
-    assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 35));
-    assert!(
-        start.elapsed() > 3 * 3_600 * SECOND,
-        "{:?}",
-        start.elapsed()
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_allowance_that_is_spent_for_days_is_not_waited_for() {
     let mut bench = Bench::new(false)
         .await
