@@ -103,7 +103,10 @@ fn known_host<'m>(provider: &config::Provider, manifest: &'m Manifest) -> Option
 }
 
 /// What names a pacer in the store: a hash, in which no secret can be read.
-fn key(provider: &config::Provider) -> String {
+///
+/// It is the same for providers that share one.
+#[must_use]
+pub fn key(provider: &config::Provider) -> String {
     let mut hash = Sha256::new();
     let mut add = |field: &str| {
         hash.update(field.len().to_le_bytes());

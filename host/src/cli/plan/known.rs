@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
-use url::Url;
-
 use super::{CliError, Provider};
 use crate::clock::rfc3339;
 use crate::config::{self, Chain, Config, QuotaPeriod, Window};
@@ -12,7 +9,7 @@ use crate::gate::{Persisted, ProviderType};
 use crate::ledger::{Ledger, ProviderKey, UsageRow};
 use crate::model::ProviderName;
 use crate::plugin::{Catalog, Manifest};
-use crate::pool::learned;
+use crate::pool::{learned, pacers};
 use crate::scan::forecast::{Limits, QuotaLeft};
 
 /// The limits of the providers that are planned with; those of one origin and key share them.
@@ -71,7 +68,7 @@ impl<'a> KnownLimits<'a> {
     /// Where the provider's limits are; all limits of those that share one place hold.
     fn index(&mut self, provider: &config::Provider, windows: Vec<Window>) -> usize {
         let next = self.limits.len();
-        let index = *self.by_key.entry(shared_key(provider)).or_insert(next);
+        let index = *self.by_key.entry(pacers::key(provider)).or_insert(next);
         if index == next {
             self.limits.push(Limits::default());
         }
@@ -132,41 +129,11 @@ fn windows(
     provider: &config::Provider,
     manifest: Option<&Manifest>,
 ) -> (Vec<Window>, &'static str) {
-    let quota_from = provider.quota.map_or("none", |_| "configuration");
-    if let Some(limits) = &provider.limits {
-        let from = if limits.is_empty() {
-            quota_from
-        } else {
-            "configuration"
-        };
-        return (limits.clone(), from);
-    }
-    let url = Url::parse(&provider.endpoint.origin()).ok();
-    let host = url.as_ref().and_then(Url::host_str);
-    let known = manifest.iter().flat_map(|manifest| &manifest.hosts);
-    let mut known =
-        known.filter(|known| host.is_some_and(|host| known.host.eq_ignore_ascii_case(host)));
-    let limits = known.next().map(|known| &known.limits);
-    let limits = limits.into_iter().flatten();
-    let windows: Vec<Window> = limits.filter_map(|limit| limit.parse().ok()).collect();
-    let from = if windows.is_empty() {
-        quota_from
-    } else {
-        "plugin"
+    let windows = pacers::limits(provider, manifest);
+    let from = match (windows.is_empty(), &provider.limits, provider.quota) {
+        (false, None, _) => "plugin",
+        (false, Some(_), _) | (true, _, Some(_)) => "configuration",
+        (true, _, None) => "none",
     };
     (windows, from)
-}
-
-/// Equal for providers that share their limits; holds no secret.
-fn shared_key(provider: &config::Provider) -> String {
-    if let Some(group) = &provider.limit_group {
-        return format!("group {group}");
-    }
-    let mut hash = Sha256::new();
-    hash.update(provider.endpoint.origin());
-    hash.update([0]);
-    if let Some(key) = &provider.api_key {
-        hash.update(key.expose());
-    }
-    hex::encode(hash.finalize())
 }
