@@ -3,7 +3,8 @@
 //! In the order of the data: [`list`] reads and judges addresses, [`plan`] makes cells of them,
 //! [`queue`] cuts chunks, [`call`] takes a chunk through a provider, [`reconcile`] matches answers
 //! to cells, [`commit`] writes them, [`engine`] drives it all, [`report`] tells the result from the
-//! ledger. [`identity`] asks which chain a provider serves.
+//! ledger. [`pass`] is the whole of it, from first to last event; [`source`] tells where lists come
+//! from; [`identity`] asks which chain a provider serves.
 
 pub mod call;
 pub mod commit;
@@ -11,6 +12,7 @@ pub mod engine;
 pub mod forecast;
 pub mod identity;
 pub mod list;
+pub mod pass;
 mod pin;
 pub mod plan;
 pub mod queue;
@@ -19,6 +21,7 @@ pub mod reconcile;
 pub mod report;
 mod rounds;
 mod sample;
+pub mod source;
 #[cfg(test)]
 mod tests;
 

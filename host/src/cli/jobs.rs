@@ -10,20 +10,14 @@ use crate::config::{Chain, Config};
 use crate::ledger::Ledger;
 use crate::model::Asset;
 use crate::pool::Pool;
-use crate::scan::list::{AddressList, ListError, ListReader, Remark};
+use crate::scan::list::{AddressList, ListError, Remark};
+use crate::scan::source::{self, Source, SourceError};
 
 /// One chain and what is read on it.
 pub(super) struct Job<'c> {
     pub(super) chain: &'c Chain,
     pub(super) assets: Vec<Asset>,
     pub(super) source: Source,
-}
-
-/// Where addresses come from.
-pub(super) enum Source {
-    Files(Vec<PathBuf>),
-    /// The configured sets.
-    Sets,
 }
 
 /// What `--chain`, `--addresses` and `--asset` name; without them all that is configured.
@@ -126,68 +120,18 @@ pub(super) async fn read_list(
     pool: &Pool,
     ledger: Option<&Ledger>,
 ) -> Result<AddressList, CliError> {
-    let judges = pool.members.iter().map(|member| &*member.backend).collect();
-    let mut reader = ListReader::new(judges).map_err(list_error)?;
     let mut remarks = Remarks::new(&job.chain.name);
     let mut remark = |remark: Remark| remarks.tell(&remark);
-    match &job.source {
-        Source::Files(files) => {
-            for file in files {
-                reader.read(file, &mut remark).await.map_err(list_error)?;
-            }
+    let list = source::read(&job.source, job.chain, pool, ledger, &mut remark).await;
+    let list = list.map_err(|error| match error {
+        SourceError::List(ListError::Read { .. }) | SourceError::NoSet { .. } => {
+            CliError::Usage(error.to_string())
         }
-        Source::Sets => {
-            for set in &job.chain.addresses {
-                match &set.file {
-                    Some(file) => reader.read(file, &mut remark).await.map_err(list_error)?,
-                    None => {
-                        read_set(ledger, job.chain, &set.name, &mut reader, &mut remark).await?
-                    }
-                }
-            }
+        SourceError::List(ListError::Spool(_) | ListError::Plugin(_)) => {
+            CliError::Broken(error.to_string())
         }
-    }
-    let list = reader.finish(&mut remark).map_err(list_error)?;
+        SourceError::Ledger(error) => error.into(),
+    })?;
     remarks.finish();
     Ok(list)
-}
-
-/// A set that was imported into the store.
-async fn read_set(
-    ledger: Option<&Ledger>,
-    chain: &Chain,
-    set: &str,
-    reader: &mut ListReader<'_>,
-    remark: &mut (dyn FnMut(Remark) + Send),
-) -> Result<(), CliError> {
-    const PAGE: u32 = 1_000;
-    let mut after = None;
-    while let Some(ledger) = ledger {
-        let page = ledger.set_page(&chain.name, set, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.index);
-        let rows = page
-            .into_iter()
-            .map(|row| (row.index, row.address, row.label))
-            .collect();
-        reader
-            .take_rows(set, rows, remark)
-            .await
-            .map_err(list_error)?;
-    }
-    if after.is_none() {
-        let name = &chain.name;
-        return Err(CliError::Usage(format!(
-            "chain `{name}`: the store has no address set `{set}`; import it with `scanhost \
-             addresses import --chain {name} --set {set} FILE`"
-        )));
-    }
-    Ok(())
-}
-
-fn list_error(error: ListError) -> CliError {
-    match error {
-        ListError::Read { .. } => CliError::Usage(error.to_string()),
-        ListError::Spool(_) | ListError::Plugin(_) => CliError::Broken(error.to_string()),
-    }
 }

@@ -7,27 +7,24 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{self, Context, say};
-use super::jobs::{self, Job, Source};
+use super::jobs::{self, Job};
 use super::output::{self, Format, Out};
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, Loaded, StoreUrl, parse_duration};
-use crate::ledger::{Ledger, PassEnd, PassKind, PassSpec};
+use crate::ledger::{Ledger, PassKind};
 use crate::model::{Asset, Class, PassId, ProviderName, Reason};
 use crate::pool::Pool;
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
-use crate::scan::engine::{Ending, Engine, Patience, Progress};
+use crate::scan::engine::{Patience, Progress};
 use crate::scan::list::AddressList;
-use crate::scan::plan::Plan;
+use crate::scan::pass::{PassRun, RESUME_WITHIN, Stopped};
 use crate::scan::report::{Report, Row};
-
-/// An unfinished pass younger than this is continued.
-const RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
+use crate::scan::source::Source;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -170,94 +167,47 @@ impl Scan<'_> {
         bar: &ProgressBar,
         id: &mut Option<PassId>,
     ) -> Result<Finished, CliError> {
-        let name = &self.chain.name;
-        let spec = PassSpec {
-            chain: name.clone(),
+        let run = PassRun {
+            chain: self.chain,
+            assets: &self.assets,
+            list: &self.list,
+            pool: &self.pool,
             kind: PassKind::Set,
-            fingerprint: self.fingerprint(),
-            cells: self.cells(),
-            resume_within: (!self.fresh).then_some(RESUME_WITHIN),
+            patience: self.patience,
+            ledger: self.ledger,
+            clock: &self.context.clock,
+            cancel: self.cancel.clone(),
+            progress: self.progress.clone(),
         };
-        let pass = self.ledger.begin_pass(spec).await?;
+        let name = &self.chain.name;
+        let resume_within = (!self.fresh).then_some(RESUME_WITHIN);
+        let pass = run.begin(resume_within).await?;
         *id = Some(pass.id.clone());
         if pass.resumed {
             say(&format!("{name}: continuing the scan that was interrupted"));
         }
-        let progress = &self.progress;
-        let done_before = pass.counters.known;
-        progress.settled.store(done_before, Ordering::Relaxed);
-        let commitment = self
-            .chain
-            .commitment
-            .unwrap_or_else(|| self.pool.commitment_default());
-        let engine = Engine {
-            chain: name,
-            pool: &self.pool,
-            assets: self.assets.clone(),
-            commitment,
-            at: self.chain.scan.at,
-            sample: self.chain.scan.sample,
-            on_mismatch: self.chain.scan.on_mismatch,
-            sink: Arc::new(self.ledger.clone()),
-            patience: self.patience,
-            clock: self.context.clock.clone(),
-            cancel: self.cancel.clone(),
-            progress: progress.clone(),
-        };
         let recorder = Recorder::new(&self.pool, self.ledger, &self.context.clock);
-        let watch = watch(name.as_str(), &self.pool, progress, bar);
-        let plan = Plan::new(&self.list, &self.assets, name, &pass, self.ledger)?;
+        let watch = watch(name.as_str(), &self.pool, &self.progress, bar);
         let outcome = tokio::select! {
-            outcome = engine.run(&pass, plan) => outcome,
+            outcome = run.run(&pass) => outcome,
             () = recorder.run() => unreachable!("it records until it is dropped"),
             () = watch => unreachable!("it watches until it is dropped"),
         };
         let saved = recorder.save().await;
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.broken(&pass.id, error).await),
+            Err(error) => {
+                run.end_broken(&pass.id, &error).await;
+                return Err(error.into());
+            }
         };
         saved?;
-        let end = match &outcome.ending {
-            Ending::Complete => PassEnd::Complete,
-            Ending::GaveUp { message } => PassEnd::GaveUp {
-                message: message.clone(),
-            },
-            Ending::Cancelled => PassEnd::Cancelled {
-                message: "interrupted".to_owned(),
-                resumable: true,
-            },
-        };
-        self.ledger.end_pass(&pass.id, end, Vec::new()).await?;
+        run.end(&pass.id, &outcome, Stopped::INTERRUPTED).await?;
         Ok(Finished {
             pass: Some(pass.id),
             rest: outcome.rest,
             broken: None,
         })
-    }
-
-    /// Ends the pass as broken; whatever cannot be written any more is told by the error itself.
-    async fn broken(&self, pass: &PassId, error: crate::scan::ScanError) -> CliError {
-        let error = CliError::from(error);
-        let end = PassEnd::Broken {
-            message: error.to_string(),
-        };
-        if let Err(second) = self.ledger.end_pass(pass, end, Vec::new()).await {
-            tracing::debug!(%second, "the broken pass could not be ended");
-        }
-        error
-    }
-
-    /// Passes with the same fingerprint ask for the same cells and mean the same by the answers.
-    fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        let parts = [self.chain.fingerprint(), self.list.digest.clone()];
-        let assets = self.assets.iter().map(|asset| asset.key().to_owned());
-        for part in parts.into_iter().chain(assets) {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        hex::encode(hash.finalize())
     }
 }
 
@@ -416,6 +366,7 @@ fn files_in_use(loaded: &Loaded, jobs: &[Job<'_>]) -> Vec<PathBuf> {
     }
     for job in jobs {
         match &job.source {
+            Source::Addresses(_) => {}
             Source::Files(lists) => files.extend(lists.iter().cloned()),
             Source::Sets => {
                 files.extend(

@@ -1,0 +1,178 @@
+//! One pass of a chain, from its first event to its last.
+//!
+//! The ledger makes the pass or goes on with an unfinished one, the engine runs it, the ledger ends
+//! it. Whoever runs a pass keeps a [`Recorder`](crate::pool::record::Recorder) of its pool at work
+//! meanwhile: limits of an hour and longer are spent only then.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::ScanError;
+use super::engine::{Ending, Engine, Outcome, Patience, Progress};
+use super::list::AddressList;
+use super::plan::Plan;
+use crate::clock::SharedClock;
+use crate::config::Chain;
+use crate::ledger::{Ledger, LedgerError, Pass, PassEnd, PassKind, PassRow, PassSpec};
+use crate::model::{Asset, PassId};
+use crate::pool::Pool;
+
+/// An unfinished pass younger than this is continued.
+pub const RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
+
+/// Everything that one pass is made of.
+#[derive(Debug)]
+pub struct PassRun<'a> {
+    /// The chain.
+    pub chain: &'a Chain,
+    /// What is read of each address.
+    pub assets: &'a [Asset],
+    /// The addresses.
+    pub list: &'a AddressList,
+    /// Who is asked.
+    pub pool: &'a Pool,
+    /// Whether it is the chain's set, or some cells asked for now.
+    pub kind: PassKind,
+    /// When to give up.
+    pub patience: Patience,
+    /// Where everything goes.
+    pub ledger: &'a Ledger,
+    /// Time.
+    pub clock: &'a SharedClock,
+    /// The sign to stop.
+    pub cancel: CancellationToken,
+    /// For whoever watches.
+    pub progress: Arc<Progress>,
+}
+
+impl PassRun<'_> {
+    /// Cells to be known.
+    #[must_use]
+    pub fn cells(&self) -> u64 {
+        self.list.valid.saturating_mul(self.assets.len() as u64)
+    }
+
+    /// Begins a pass, or goes on with an unfinished one of the same cells and the same meaning that
+    /// was at work within `resume_within`.
+    ///
+    /// # Errors
+    ///
+    /// The ledger could not be written; nothing began.
+    pub async fn begin(&self, resume_within: Option<Duration>) -> Result<Pass, LedgerError> {
+        let pass = self
+            .ledger
+            .begin_pass(PassSpec {
+                chain: self.chain.name.clone(),
+                kind: self.kind,
+                fingerprint: self.fingerprint(),
+                cells: self.cells(),
+                resume_within,
+            })
+            .await?;
+        let settled = pass.counters.known;
+        self.progress.settled.store(settled, Ordering::Relaxed);
+        Ok(pass)
+    }
+
+    /// Asks for every cell until it is known, refused by all, or patience ends.
+    ///
+    /// The pass has not had its last event then: see [`PassRun::end`].
+    ///
+    /// # Errors
+    ///
+    /// The ledger could not be written or the list not be read; what was committed stays.
+    pub async fn run(&self, pass: &Pass) -> Result<Outcome, ScanError> {
+        let commitment = self.chain.commitment;
+        let engine = Engine {
+            chain: &self.chain.name,
+            pool: self.pool,
+            assets: self.assets.to_vec(),
+            commitment: commitment.unwrap_or_else(|| self.pool.commitment_default()),
+            at: self.chain.scan.at,
+            sample: self.chain.scan.sample,
+            on_mismatch: self.chain.scan.on_mismatch,
+            sink: Arc::new(self.ledger.clone()),
+            patience: self.patience,
+            clock: self.clock.clone(),
+            cancel: self.cancel.clone(),
+            progress: self.progress.clone(),
+        };
+        let name = &self.chain.name;
+        let plan = Plan::new(self.list, self.assets, name, pass, self.ledger)?;
+        engine.run(pass, plan).await
+    }
+
+    /// Gives the pass its one last event, as its outcome was. `stopped` is what a cancelled one is
+    /// told by, and whether a later one may go on there.
+    ///
+    /// # Errors
+    ///
+    /// The ledger could not be written.
+    pub async fn end(
+        &self,
+        pass: &PassId,
+        outcome: &Outcome,
+        stopped: Stopped,
+    ) -> Result<PassRow, LedgerError> {
+        let end = match &outcome.ending {
+            Ending::Complete => PassEnd::Complete,
+            Ending::GaveUp { message } => PassEnd::GaveUp {
+                message: message.clone(),
+            },
+            Ending::Cancelled => PassEnd::Cancelled {
+                message: stopped.message.to_owned(),
+                resumable: stopped.resumable,
+            },
+        };
+        self.ledger.end_pass(pass, end, Vec::new()).await
+    }
+
+    /// Ends the pass as broken; what cannot be written any more is told by the error itself.
+    pub async fn end_broken(&self, pass: &PassId, error: &ScanError) {
+        let end = PassEnd::Broken {
+            message: error.to_string(),
+        };
+        if let Err(second) = self.ledger.end_pass(pass, end, Vec::new()).await {
+            tracing::debug!(%second, "the broken pass could not be ended");
+        }
+    }
+
+    /// Passes with the same fingerprint ask for the same cells and mean the same by the answers.
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let parts = [self.chain.fingerprint(), self.list.digest.clone()];
+        let assets = self.assets.iter().map(|asset| asset.key().to_owned());
+        for part in parts.into_iter().chain(assets) {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+/// Who stopped a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// For people; `scan_error` carries it.
+    pub message: &'static str,
+    /// Whether a later pass may go on where this one stopped.
+    pub resumable: bool,
+}
+
+impl Stopped {
+    /// A signal: the same command goes on.
+    pub const INTERRUPTED: Self = Self {
+        message: "interrupted",
+        resumable: true,
+    };
+
+    /// Somebody does not want it any more.
+    pub const CANCELLED: Self = Self {
+        message: "cancelled by request",
+        resumable: false,
+    };
+}

@@ -1,0 +1,109 @@
+//! Where the addresses of a pass come from: files, the chain's configured sets, or a request.
+
+use std::path::PathBuf;
+
+use super::list::{AddressList, ListError, ListReader, Remark};
+use crate::config::Chain;
+use crate::ledger::{Ledger, LedgerError};
+use crate::model::ChainName;
+use crate::pool::Pool;
+
+/// Where addresses come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// These files; `-` is standard input.
+    Files(Vec<PathBuf>),
+    /// The configured sets.
+    Sets,
+    /// These addresses, in this order.
+    Addresses(Vec<String>),
+}
+
+/// Addresses that could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A list cannot be read or judged.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A configured set is neither a file nor in the store.
+    #[error(
+        "chain `{chain}`: the store has no address set `{set}`; import it with `scanhost addresses \
+         import --chain {chain} --set {set} FILE`"
+    )]
+    NoSet {
+        /// The chain.
+        chain: ChainName,
+        /// The set.
+        set: String,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Reads and judges the addresses of a chain; `ledger` has the imported sets, where there is a
+/// store. `remark` hears of each line that is left out.
+///
+/// # Errors
+///
+/// [`SourceError`]: nothing was kept.
+pub async fn read(
+    source: &Source,
+    chain: &Chain,
+    pool: &Pool,
+    ledger: Option<&Ledger>,
+    remark: &mut (dyn FnMut(Remark) + Send),
+) -> Result<AddressList, SourceError> {
+    let judges = pool.members.iter().map(|member| &*member.backend).collect();
+    let mut reader = ListReader::new(judges)?;
+    match source {
+        Source::Files(files) => {
+            for file in files {
+                reader.read(file, remark).await?;
+            }
+        }
+        Source::Sets => {
+            for set in &chain.addresses {
+                match &set.file {
+                    Some(file) => reader.read(file, remark).await?,
+                    None => read_set(ledger, chain, &set.name, &mut reader, remark).await?,
+                }
+            }
+        }
+        Source::Addresses(addresses) => {
+            let rows = (0..).zip(addresses);
+            let rows = rows.map(|(index, address)| (index, address.clone(), None));
+            reader.take_rows("request", rows.collect(), remark).await?;
+        }
+    }
+    Ok(reader.finish(remark)?)
+}
+
+/// A set that was imported into the store.
+async fn read_set(
+    ledger: Option<&Ledger>,
+    chain: &Chain,
+    set: &str,
+    reader: &mut ListReader<'_>,
+    remark: &mut (dyn FnMut(Remark) + Send),
+) -> Result<(), SourceError> {
+    const PAGE: u32 = 1_000;
+    let mut after = None;
+    while let Some(ledger) = ledger {
+        let page = ledger.set_page(&chain.name, set, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.index);
+        let rows = page
+            .into_iter()
+            .map(|row| (row.index, row.address, row.label))
+            .collect();
+        reader.take_rows(set, rows, remark).await?;
+    }
+    if after.is_none() {
+        return Err(SourceError::NoSet {
+            chain: chain.name.clone(),
+            set: set.to_owned(),
+        });
+    }
+    Ok(())
+}
