@@ -19,6 +19,7 @@ mod plugins;
 mod remarks;
 mod rows;
 mod scan;
+mod serve;
 mod simulate;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use context::Context;
+pub(crate) use context::with_causes;
 
 /// Balances of many addresses on many chains, over provider plugins.
 #[derive(Debug, Parser)]
@@ -45,6 +47,8 @@ enum Command {
     Scan(scan::Args),
     /// Tell requests, quota, time and bottleneck of a scan before anything is sent
     Plan(plan::Args),
+    /// Run the service: scans by schedule and request, API, events, dashboard
+    Serve(serve::Args),
     /// Print what the store holds
     Balances(balances::Args),
     /// Check or show the configuration
@@ -136,6 +140,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
     match cli.command {
         Command::Scan(args) => scan::run(args, &context).await,
         Command::Plan(args) => plan::run(args, &context).await,
+        Command::Serve(args) => serve::run(args, &context).await,
         Command::Balances(args) => balances::run(args, &context).await,
         Command::Config(command) => config::run(&command, &context),
         Command::Plugins(command) => plugins::run(command, &context).await,

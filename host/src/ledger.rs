@@ -18,6 +18,7 @@ mod events;
 mod file;
 mod holes;
 mod pacers;
+mod pages;
 mod passes;
 mod providers;
 mod readers;
@@ -28,6 +29,7 @@ mod writer;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::addresses::{AddressRow, AddressSet, Imported, ListError};
@@ -42,6 +44,7 @@ use self::engine::{Engine, Opened};
 pub use self::error::LedgerError;
 pub use self::events::{EventFilter, NewEvent, StoredEvent};
 pub use self::holes::{Hole, HoleRow};
+pub use self::pages::{BalanceExtent, PassCursor, PassFilter};
 use self::passes::EndLeftSpots;
 pub use self::passes::{
     CellRow, Pass, PassCounters, PassEnd, PassKind, PassRow, PassSpec, PassStatus,
@@ -69,6 +72,22 @@ struct Inner {
     writer: Option<Writer>,
     clock: SharedClock,
     newest_event: watch::Receiver<i64>,
+}
+
+/// Writes a number over itself.
+struct Touch;
+
+#[async_trait]
+impl Write for Touch {
+    type Output = ();
+
+    async fn apply(self, txn: &mut writer::Txn<'_>) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE counters SET value = value WHERE name = 'event'")
+            .execute(&mut *txn.conn)
+            .await
+            .map(drop)
+            .map_err(LedgerError::database("write"))
+    }
 }
 
 // === impl Ledger ===
@@ -138,6 +157,15 @@ impl Ledger {
         if let Some(writer) = &self.inner.writer {
             writer.close().await;
         }
+    }
+
+    /// Writes something that changes nothing, to see whether the store takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when it does not.
+    pub async fn check_writable(&self) -> Result<(), LedgerError> {
+        self.write(Touch).await
     }
 
     /// Follows the id of the newest committed event, for whoever streams events.

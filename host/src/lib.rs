@@ -12,4 +12,5 @@ pub mod model;
 pub mod plugin;
 pub mod pool;
 pub mod scan;
+pub mod service;
 pub mod simulate;

@@ -36,7 +36,16 @@ impl Context {
     pub(super) fn load(&self) -> Result<Loaded, CliError> {
         let loaded = config::load(self.file.as_deref(), &self.env)
             .map_err(|errors| CliError::Usage(errors.to_string()))?;
-        start_log(&loaded.config);
+        start_log(&loaded.config, true);
+        warn(&loaded.warnings);
+        Ok(loaded)
+    }
+
+    /// The configuration, for a service: its log is not quiet by default.
+    pub(super) fn load_for_service(&self) -> Result<Loaded, CliError> {
+        let loaded = config::load(self.file.as_deref(), &self.env)
+            .map_err(|errors| CliError::Usage(errors.to_string()))?;
+        start_log(&loaded.config, false);
         warn(&loaded.warnings);
         Ok(loaded)
     }
@@ -51,7 +60,7 @@ impl Context {
         }
         let loaded = config::load_text(default, "", &self.env)
             .map_err(|errors| CliError::Usage(errors.to_string()))?;
-        start_log(&loaded.config);
+        start_log(&loaded.config, true);
         Ok(loaded)
     }
 
@@ -163,7 +172,7 @@ pub(super) fn warn(findings: &[Finding]) {
 }
 
 /// An error with its causes on one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -177,9 +186,9 @@ pub(super) fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-fn start_log(config: &Config) {
+fn start_log(config: &Config, is_command: bool) {
     // A command at a terminal is quiet unless the operator said otherwise.
-    let quiet = config.place_of("log.level") == Place::Default;
+    let quiet = is_command && config.place_of("log.level") == Place::Default;
     let level = if quiet {
         "warn"
     } else {

@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
                 return Err(CliError::Usage(message));
             }
         },
-        None => ledger.decisions(chain.as_ref(), args.limit).await?,
+        None => ledger.decisions(chain.as_ref(), None, args.limit).await?,
     };
     ledger.close().await;
     if decisions.is_empty() {

@@ -1,6 +1,7 @@
 //! `[service]`: the HTTP API, its address and who may use it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::leaf::{Leaf, quoted, words};
 use super::reader::{Item, Table};
@@ -21,6 +22,12 @@ pub struct Service {
     pub base_path: String,
     /// Who may read `/metrics`. Default open.
     pub metrics: MetricsAccess,
+    /// For the head of a request. Default 10 s.
+    pub header_timeout: Duration,
+    /// Until a request is answered; a stream of events is answered when it begins. Default 30 s.
+    pub request_timeout: Duration,
+    /// What a service that is told to stop waits for what is under way. Default 15 s.
+    pub shutdown_timeout: Duration,
 }
 
 words! {
@@ -61,6 +68,16 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Service> {
     let allowed_hosts = table.required("allowed_hosts");
     let base_path = table.required::<String>("base_path");
     let metrics = table.required("metrics");
+    let mut time = |key| {
+        let time = table.required::<Duration>(key);
+        if time == Some(Duration::ZERO) {
+            table.wrong(key, "is zero; nothing could be done in that time");
+        }
+        time
+    };
+    let header_timeout = time("header_timeout");
+    let request_timeout = time("request_timeout");
+    let shutdown_timeout = time("shutdown_timeout");
 
     if let Some(listen) = listen
         && !listen.ip().is_loopback()
@@ -110,5 +127,8 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Service> {
         allowed_hosts: allowed_hosts?,
         base_path: base_path?,
         metrics: metrics?,
+        header_timeout: header_timeout?,
+        request_timeout: request_timeout?,
+        shutdown_timeout: shutdown_timeout?,
     })
 }

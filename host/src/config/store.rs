@@ -59,6 +59,18 @@ impl PostgresUrl {
     }
 }
 
+impl StoreUrl {
+    /// Whether both name the same database.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(two)) => one == two,
+            (Self::Postgres(one), Self::Postgres(two)) => one.expose() == two.expose(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

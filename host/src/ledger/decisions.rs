@@ -45,7 +45,7 @@ impl Ledger {
         self.write(SaveDecisions(decisions)).await
     }
 
-    /// The newest `limit` decisions, newest first, of one chain or of all.
+    /// At most `limit` decisions older than the id `before`, newest first.
     ///
     /// # Errors
     ///
@@ -53,19 +53,23 @@ impl Ledger {
     pub async fn decisions(
         &self,
         chain: Option<&ChainName>,
+        before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Decision>, LedgerError> {
-        let condition = if chain.is_some() {
-            "WHERE chain = $2"
+        let of_chain = if chain.is_some() {
+            "AND chain = $3"
         } else {
             ""
         };
-        let sql = format!("SELECT data FROM decisions {condition} ORDER BY id DESC LIMIT $1");
-        let mut query = statement(sql).bind(i64::from(limit));
-        if let Some(chain) = chain {
-            query = query.bind(chain.as_str());
-        }
-        let rows = query.all(self.readers(), "read decisions").await?;
+        let sql = format!(
+            "SELECT data FROM decisions WHERE id < $2 {of_chain} ORDER BY id DESC LIMIT $1"
+        );
+        let rows = statement(sql)
+            .bind(i64::from(limit))
+            .bind(before.unwrap_or(i64::MAX))
+            .bind(chain.map_or("", ChainName::as_str))
+            .all(self.readers(), "read decisions")
+            .await?;
         rows.iter().map(decision_of).collect()
     }
 

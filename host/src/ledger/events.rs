@@ -92,16 +92,43 @@ impl Ledger {
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, LedgerError> {
-        let mut sql = "SELECT id, type, chain, scan, data, at FROM events WHERE id > $1".to_owned();
+        self.events("id > $1", "id", after, filter, limit).await
+    }
+
+    /// At most `limit` events before the id `before`, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn events_before(
+        &self,
+        before: i64,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, LedgerError> {
+        self.events("id < $1", "id DESC", before, filter, limit)
+            .await
+    }
+
+    /// Events on one side of the id `edge`.
+    async fn events(
+        &self,
+        side: &str,
+        order: &str,
+        edge: i64,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, LedgerError> {
+        let mut sql = format!("SELECT id, type, chain, scan, data, at FROM events WHERE {side}");
         if !filter.chains.is_empty() {
             sql.push_str(&format!(" AND chain IN {}", self.engine().texts_of(3)));
         }
         if !filter.kinds.is_empty() {
             sql.push_str(&format!(" AND type IN {}", self.engine().texts_of(4)));
         }
-        sql.push_str(" ORDER BY id LIMIT $2");
+        sql.push_str(&format!(" ORDER BY {order} LIMIT $2"));
         statement(sql)
-            .bind(after)
+            .bind(edge)
             .bind(i64::from(limit))
             .bind(texts(filter.chains.iter().map(ChainName::as_str)))
             .bind(texts(&filter.kinds))

@@ -19,7 +19,7 @@ use crate::model::{ChainName, PassId, ProviderName};
 
 const TABLE: &str = "scan_state";
 
-const COLUMNS: &str = "id, chain, kind, fingerprint, status, resumable, message, cells, asked, \
+pub(super) const COLUMNS: &str = "id, chain, kind, fingerprint, status, resumable, message, cells, asked, \
     known, unknown, invalid, funded, height_min, height_max, started_at, updated_at, ended_at";
 
 /// What a pass is for.
@@ -423,7 +423,8 @@ impl PassKind {
 // === impl PassStatus ===
 
 impl PassStatus {
-    const ALL: [Self; 5] = [
+    /// Every status.
+    pub const ALL: [Self; 5] = [
         Self::Running,
         Self::Complete,
         Self::Cancelled,
@@ -443,7 +444,9 @@ impl PassStatus {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    /// The status of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 }
@@ -475,7 +478,7 @@ impl PassEnd {
 // === impl PassRow ===
 
 impl PassRow {
-    fn from_row(row: &AnyRow) -> Result<Self, LedgerError> {
+    pub(super) fn from_row(row: &AnyRow) -> Result<Self, LedgerError> {
         Ok(Self {
             id: get::<String>(row, TABLE, "id")?.into(),
             chain: get::<String>(row, TABLE, "chain")?.into(),

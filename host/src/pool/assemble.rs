@@ -195,6 +195,18 @@ impl<'a> Assembler<'a> {
         }
     }
 
+    /// Goes on with the pacers of an earlier configuration; see [`Pacers::go_on_with`].
+    pub fn go_on_with(&mut self, before: &Pacers) {
+        // They know what the ledger remembers, and more.
+        self.attached.extend(self.pacers.go_on_with(before));
+    }
+
+    /// The pacers, for the configuration after this one.
+    #[must_use]
+    pub fn into_pacers(self) -> Pacers {
+        self.pacers
+    }
+
     /// The pool of a chain, of one provider only if `only` names it.
     ///
     /// # Errors

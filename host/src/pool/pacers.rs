@@ -17,6 +17,8 @@ use crate::plugin::manifest::KnownHost;
 #[derive(Debug)]
 pub struct Pacers {
     by_provider: HashMap<ProviderName, Pacer>,
+    /// What each pacer keeps to, by its key.
+    configs: BTreeMap<String, PacerConfig>,
     clock: SharedClock,
 }
 
@@ -51,12 +53,36 @@ impl Pacers {
             };
         }
         let mut by_provider = HashMap::new();
-        for (mut config, names) in shared.into_values() {
+        let mut configs = BTreeMap::new();
+        for (key, (mut config, names)) in shared {
             without_looser(&mut config);
             let pacer = Pacer::new(&config, clock.clone());
             by_provider.extend(names.into_iter().map(|name| (name, pacer.clone())));
+            configs.insert(key, config);
         }
-        Self { by_provider, clock }
+        Self {
+            by_provider,
+            configs,
+            clock,
+        }
+    }
+
+    /// Takes over the pacers of an earlier configuration that keep to the same limits, with what is
+    /// spent of them: a reload is no new allowance. Their keys are returned.
+    pub fn go_on_with(&mut self, before: &Self) -> Vec<String> {
+        let mut kept = BTreeMap::new();
+        for pacer in before.by_provider.values() {
+            let key = pacer.key();
+            if self.configs.get(key) == before.configs.get(key) {
+                kept.insert(key, pacer);
+            }
+        }
+        for pacer in self.by_provider.values_mut() {
+            if let Some(earlier) = kept.get(pacer.key()) {
+                *pacer = (*earlier).clone();
+            }
+        }
+        kept.into_keys().map(str::to_owned).collect()
     }
 
     /// The pacer of a provider; of one that is in no pool, one without limits.

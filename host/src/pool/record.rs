@@ -109,7 +109,12 @@ impl<'a> Recorder<'a> {
         self.ledger.save_decisions(decisions).await
     }
 
-    async fn save_member(&self, member: &Arc<Member>) -> Result<(), LedgerError> {
+    /// Writes what one provider's gate knows now.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when something was not written; usage is then kept for the next time.
+    pub async fn save_member(&self, member: &Arc<Member>) -> Result<(), LedgerError> {
         let gate = &member.gate;
         let key = provider_key(gate.key());
         let usage = gate.take_usage();

@@ -78,6 +78,25 @@ impl PassRun<'_> {
         Ok(pass)
     }
 
+    /// Goes on with a pass that this process has begun and interrupted, for other providers.
+    ///
+    /// # Errors
+    ///
+    /// The ledger could not be read, or has no such pass.
+    pub async fn go_on(&self, id: &PassId) -> Result<Pass, LedgerError> {
+        let Some(row) = self.ledger.pass(id).await? else {
+            return Err(LedgerError::NoPass { pass: id.clone() });
+        };
+        let settled = row.counters.known;
+        self.progress.settled.store(settled, Ordering::Relaxed);
+        Ok(Pass {
+            id: row.id,
+            resumed: true,
+            started_at: row.started_at,
+            counters: row.counters,
+        })
+    }
+
     /// Asks for every cell until it is known, refused by all, or patience ends.
     ///
     /// The pass has not had its last event then: see [`PassRun::end`].
@@ -123,10 +142,7 @@ impl PassRun<'_> {
             Ending::GaveUp { message } => PassEnd::GaveUp {
                 message: message.clone(),
             },
-            Ending::Cancelled => PassEnd::Cancelled {
-                message: stopped.message.to_owned(),
-                resumable: stopped.resumable,
-            },
+            Ending::Cancelled => stopped.into(),
         };
         self.ledger.end_pass(pass, end, Vec::new()).await
     }
@@ -170,9 +186,30 @@ impl Stopped {
         resumable: true,
     };
 
+    /// The service was shut down, and does not come back to it.
+    pub const SHUT_DOWN: Self = Self {
+        message: "the service was shut down",
+        resumable: false,
+    };
+
+    /// Another configuration asks for other cells, or means something else by them.
+    pub const RECONFIGURED: Self = Self {
+        message: "the configuration of the chain was changed",
+        resumable: false,
+    };
+
     /// Somebody does not want it any more.
     pub const CANCELLED: Self = Self {
         message: "cancelled by request",
         resumable: false,
     };
+}
+
+impl From<Stopped> for PassEnd {
+    fn from(stopped: Stopped) -> Self {
+        Self::Cancelled {
+            message: stopped.message.to_owned(),
+            resumable: stopped.resumable,
+        }
+    }
 }

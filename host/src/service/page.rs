@@ -61,7 +61,8 @@ assets! {
 }
 
 /// The file at a path below the page's own address, without a slash at its beginning.
-pub(super) fn asset(path: &str) -> Option<Asset> {
+#[cfg(test)]
+fn asset(path: &str) -> Option<Asset> {
     ASSETS
         .iter()
         .find(|(known, _)| *known == path)

@@ -263,9 +263,12 @@ async fn the_newest_decisions_are_kept_and_found_by_id_and_chain() {
         .unwrap();
 
     let ids = |found: Vec<Decision>| found.iter().map(|it| it.id).collect::<Vec<_>>();
-    let newest = ledger.decisions(None, 2).await.unwrap();
+    let newest = ledger.decisions(None, None, 2).await.unwrap();
     assert_eq!(ids(newest), [kept + 3, kept + 2]);
-    let of_bsc = ledger.decisions(Some(&"bsc".into()), 2).await.unwrap();
+    let of_bsc = ledger
+        .decisions(Some(&"bsc".into()), None, 2)
+        .await
+        .unwrap();
     assert_eq!(ids(of_bsc), [kept + 2, kept]);
     assert_eq!(ledger.decision(3).await.unwrap(), None);
     assert_eq!(ledger.decision(4).await.unwrap(), Some(decision(4, "bsc")));
