@@ -176,6 +176,7 @@ impl Scan<'_> {
             patience: self.patience,
             ledger: self.ledger,
             clock: &self.context.clock,
+            settled: None,
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
         };

@@ -231,6 +231,13 @@ impl Write for ChunkCommit {
 }
 
 impl ChunkCommit {
+    /// The cells that the pass need not ask any more once this is written.
+    pub fn settled(&self) -> impl Iterator<Item = &CellName> {
+        let known = self.readings.iter().map(|reading| &reading.cell);
+        let given_up = self.holes.iter().filter(|hole| hole.is_final);
+        known.chain(given_up.map(|hole| &hole.cell))
+    }
+
     fn addresses(&self) -> Vec<&str> {
         let read = self.readings.iter().map(|reading| &reading.cell);
         let unread = self.holes.iter().map(|hole| &hole.cell);

@@ -4,20 +4,26 @@
 //! it. Whoever runs a pass keeps a [`Recorder`](crate::pool::record::Recorder) of its pool at work
 //! meanwhile: limits of an hour and longer are spent only then.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::ScanError;
+use super::commit::Sink;
 use super::engine::{Ending, Engine, Outcome, Patience, Progress};
 use super::list::AddressList;
 use super::plan::Plan;
 use crate::clock::SharedClock;
 use crate::config::Chain;
-use crate::ledger::{Ledger, LedgerError, Pass, PassEnd, PassKind, PassRow, PassSpec};
+use crate::ledger::{
+    CellName, ChunkCommit, Ledger, LedgerError, Pass, PassEnd, PassKind, PassRow, PassSpec,
+};
 use crate::model::{Asset, PassId};
 use crate::pool::Pool;
 
@@ -43,6 +49,9 @@ pub struct PassRun<'a> {
     pub ledger: &'a Ledger,
     /// Time.
     pub clock: &'a SharedClock,
+    /// What this process has settled, for a pass of some cells that may be interrupted: the ledger
+    /// cannot tell which of its cells another pass has read since. `None`: the ledger tells.
+    pub settled: Option<Arc<SettledCells>>,
     /// The sign to stop.
     pub cancel: CancellationToken,
     /// For whoever watches.
@@ -84,6 +93,9 @@ impl PassRun<'_> {
     ///
     /// The ledger could not be read, or has no such pass.
     pub async fn go_on(&self, id: &PassId) -> Result<Pass, LedgerError> {
+        if let Some(settled) = &self.settled {
+            settled.commits_ended().await;
+        }
         let Some(row) = self.ledger.pass(id).await? else {
             return Err(LedgerError::NoPass { pass: id.clone() });
         };
@@ -106,6 +118,14 @@ impl PassRun<'_> {
     /// The ledger could not be written or the list not be read; what was committed stays.
     pub async fn run(&self, pass: &Pass) -> Result<Outcome, ScanError> {
         let commitment = self.chain.commitment;
+        let ledger = self.ledger.clone();
+        let sink: Arc<dyn Sink> = match &self.settled {
+            None => Arc::new(ledger),
+            Some(settled) => Arc::new(Remembering {
+                ledger,
+                settled: settled.clone(),
+            }),
+        };
         let engine = Engine {
             chain: &self.chain.name,
             pool: self.pool,
@@ -114,7 +134,7 @@ impl PassRun<'_> {
             at: self.chain.scan.at,
             sample: self.chain.scan.sample,
             on_mismatch: self.chain.scan.on_mismatch,
-            sink: Arc::new(self.ledger.clone()),
+            sink,
             patience: self.patience,
             clock: self.clock.clone(),
             cancel: self.cancel.clone(),
@@ -122,6 +142,7 @@ impl PassRun<'_> {
         };
         let name = &self.chain.name;
         let plan = Plan::new(self.list, self.assets, name, pass, self.ledger)?;
+        let plan = plan.without(self.settled.as_deref());
         engine.run(pass, plan).await
     }
 
@@ -167,6 +188,54 @@ impl PassRun<'_> {
             hash.update([0]);
         }
         hex::encode(hash.finalize())
+    }
+}
+
+/// The cells that a pass has settled in this process.
+#[derive(Debug, Default)]
+pub struct SettledCells {
+    cells: Mutex<HashSet<CellName>>,
+    /// Commits on their way, which a pass that is interrupted does not wait for.
+    commits: TaskTracker,
+}
+
+impl SettledCells {
+    /// Adds them to a set.
+    pub(super) fn add_to(&self, done: &mut HashSet<CellName>) {
+        done.extend(self.cells().iter().cloned());
+    }
+
+    fn cells(&self) -> std::sync::MutexGuard<'_, HashSet<CellName>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until every chunk that was handed over is on disk and noted here.
+    async fn commits_ended(&self) {
+        self.commits.close();
+        self.commits.wait().await;
+        self.commits.reopen();
+    }
+}
+
+/// The ledger, and a note of what it took.
+#[derive(Debug)]
+struct Remembering {
+    ledger: Ledger,
+    settled: Arc<SettledCells>,
+}
+
+#[async_trait]
+impl Sink for Remembering {
+    async fn commit(&self, chunk: ChunkCommit) -> Result<(), LedgerError> {
+        let (ledger, settled) = (self.ledger.clone(), self.settled.clone());
+        let cells: Vec<CellName> = chunk.settled().cloned().collect();
+        // By itself, so that nothing is written and not noted when the pass is interrupted.
+        let commit = self.settled.commits.spawn(async move {
+            ledger.commit(chunk).await?;
+            settled.cells().extend(cells);
+            Ok(())
+        });
+        commit.await.unwrap_or(Err(LedgerError::Closed))
     }
 }
 

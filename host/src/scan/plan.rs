@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ScanError;
 use super::list::{AddressList, Entries};
+use super::pass::SettledCells;
 use super::queue::Item;
 use crate::ledger::{Ledger, Pass};
 use crate::model::{Asset, ChainName};
@@ -22,6 +23,8 @@ pub struct Plan<'a> {
     chain: &'a ChainName,
     pass: &'a Pass,
     ledger: &'a Ledger,
+    /// What this process knows to be settled, beside what the ledger tells.
+    settled: Option<&'a SettledCells>,
 }
 
 impl<'a> Plan<'a> {
@@ -46,7 +49,15 @@ impl<'a> Plan<'a> {
             chain,
             pass,
             ledger,
+            settled: None,
         })
+    }
+
+    /// Leaves these cells out as well.
+    #[must_use]
+    pub fn without(mut self, settled: Option<&'a SettledCells>) -> Self {
+        self.settled = settled;
+        self
     }
 
     /// Begins anew, with what is not settled by then.
@@ -78,7 +89,7 @@ impl<'a> Plan<'a> {
             .filter_map(|entry| entry.canonical)
             .map(Arc::from)
             .collect();
-        let done = if self.pass.resumed || self.again {
+        let mut done = if self.pass.resumed || self.again {
             let addresses: Vec<&str> = addresses.iter().map(|address| &**address).collect();
             self.ledger
                 .cells_done(&self.pass.id, self.chain, &addresses)
@@ -86,6 +97,9 @@ impl<'a> Plan<'a> {
         } else {
             std::collections::HashSet::new()
         };
+        if let Some(settled) = self.settled {
+            settled.add_to(&mut done);
+        }
         let mut items = Vec::with_capacity(addresses.len() * self.assets.len());
         for address in &addresses {
             for (index, asset) in self.assets.iter().enumerate() {

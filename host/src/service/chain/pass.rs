@@ -12,7 +12,7 @@ use crate::model::{Asset, PassId};
 use crate::scan::ScanError;
 use crate::scan::engine::{Ending, Patience, Progress};
 use crate::scan::list::{AddressList, Remark};
-use crate::scan::pass::{PassRun, RESUME_WITHIN, Stopped};
+use crate::scan::pass::{PassRun, RESUME_WITHIN, SettledCells, Stopped};
 use crate::scan::source::{self, Source};
 use crate::service::setup::ChainSetup;
 
@@ -49,6 +49,8 @@ struct Work {
     assets: Vec<Asset>,
     /// What is meant by its answers.
     meaning: String,
+    /// Of a pass of some cells, which the set's pass may read too.
+    settled: Option<Arc<SettledCells>>,
     progress: Arc<Progress>,
 }
 
@@ -135,6 +137,7 @@ impl PassTask {
             list,
             assets: self.assets.clone().unwrap_or_else(|| chain.assets.clone()),
             meaning: chain.fingerprint(),
+            settled: (self.kind == PassKind::Spot).then(Arc::default),
             progress: Arc::default(),
         };
         let run = self.pass_run(&setup, &work);
@@ -283,6 +286,7 @@ impl PassTask {
             },
             ledger: &self.shared.ledger,
             clock: &self.shared.clock,
+            settled: work.settled.clone(),
             cancel: self.stop.token.child_token(),
             progress: work.progress.clone(),
         }
