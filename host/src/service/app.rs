@@ -213,6 +213,17 @@ impl App {
         result
     }
 
+    /// Writes down decisions that the store does not have yet: whoever asks is to see the newest.
+    pub(super) async fn store_decisions(&self) -> Result<(), LedgerError> {
+        for chain in self.setup().chains.values() {
+            let new = chain.pool.decisions.take_new();
+            if !new.is_empty() {
+                self.ledger().save_decisions(new).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes a provider's gate and writes it down before it returns.
     pub(super) async fn change_gate(
         &self,

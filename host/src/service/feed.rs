@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::rfc3339;
 use crate::ledger::{EventFilter, Ledger, LedgerError, StoredEvent};
-use crate::model::ChainName;
+use crate::model::{ChainName, PassId};
 
 /// Frames held in memory.
 const FRAMES_MAX: usize = 8_192;
@@ -35,6 +35,10 @@ pub(super) struct Frame {
     pub(super) kind: Arc<str>,
     /// The chain it belongs to.
     pub(super) chain: Option<ChainName>,
+    /// The pass it belongs to.
+    pub(super) scan: Option<PassId>,
+    /// What is not stored comes behind the stored event with this id.
+    pub(super) after: i64,
     /// The whole frame with its empty line.
     pub(super) bytes: Bytes,
 }
@@ -66,6 +70,7 @@ struct Tail {
 
 impl Frame {
     pub(super) fn new(id: Option<i64>, kind: &str, chain: Option<ChainName>, data: &Value) -> Self {
+        let scan = data.get("scan").and_then(Value::as_str);
         // JSON in one line needs no second `data:`.
         let id_line = id.map_or_else(String::new, |id| format!("id: {id}\n"));
         let text = format!("{id_line}event: {kind}\ndata: {data}\n\n");
@@ -73,8 +78,15 @@ impl Frame {
             id,
             kind: kind.into(),
             chain,
+            scan: scan.map(PassId::from),
+            after: 0,
             bytes: text.into(),
         }
+    }
+
+    /// Whether it is the last event of its pass.
+    pub(super) fn ends_scan(&self) -> bool {
+        matches!(&*self.kind, "scan_complete" | "scan_error")
     }
 
     fn stored(mut event: StoredEvent) -> Self {
@@ -167,7 +179,10 @@ impl Feed {
 
     /// Tells whoever listens how far a pass is.
     pub(super) fn tell_progress(&self, chain: &ChainName, data: &Value) {
-        let frame = Frame::new(None, "scan_progress", Some(chain.clone()), data);
+        let frame = Frame {
+            after: *self.shared.ledger.newest_event().borrow(),
+            ..Frame::new(None, "scan_progress", Some(chain.clone()), data)
+        };
         // Nobody listens: fine.
         let _ = self.shared.progress.send(frame);
     }

@@ -105,8 +105,17 @@ async fn in_time(State(app): State<App>, request: Request, next: Next) -> Respon
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let has_body = request.headers().contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length != "0");
     let mut response = next.run(request).await;
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
+    if has_body && is_refused {
+        // Of a body that nobody read there may be more to come: the next request needs another
+        // connection, and whoever sends it is to know.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let mut set = |name, value| {
         headers
             .entry(name)

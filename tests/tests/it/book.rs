@@ -26,6 +26,7 @@ pub(crate) struct Book {
 #[derive(Clone, Debug)]
 pub(crate) struct Pass {
     pub(crate) id: String,
+    pub(crate) kind: String,
     pub(crate) chain: String,
     pub(crate) status: String,
     pub(crate) cells: usize,
@@ -120,8 +121,13 @@ impl Book {
             assert_eq!(ended.len(), expected, "{pass:?}: {ended:?}");
             assert!(pass.known + pass.unknown <= pass.cells, "{pass:?}");
         }
-        for chain in self.passes.iter().map(|pass| &*pass.chain) {
-            let pass = self.pass(chain).expect("it has one");
+        let mut newest = BTreeMap::new();
+        newest.extend(self.passes.iter().map(|pass| (&pass.chain, pass)));
+        for pass in newest.into_values() {
+            if pass.kind == "spot" {
+                // What it read may have been read again by the set's pass beside it.
+                continue;
+            }
             assert_eq!(self.readings_of(&pass.id).count(), pass.known, "{pass:?}");
         }
     }
@@ -141,7 +147,7 @@ impl Store {
             usize::try_from(row.get::<i64, _>(at)).expect("counts are not negative")
         };
         let provider = |row: &SqliteRow| (row.get(0), row.get(1));
-        let passes = "SELECT id, chain, status, cells, known, unknown FROM scan_state \
+        let passes = "SELECT id, chain, status, cells, known, unknown, kind FROM scan_state \
              ORDER BY started_at, rowid";
         let events = "SELECT id, type, scan, data FROM events ORDER BY id";
         let balances = "SELECT chain, address, symbol, amount, pass_id FROM balances";
@@ -157,6 +163,7 @@ impl Store {
             cells: count(row, 3),
             known: count(row, 4),
             unknown: count(row, 5),
+            kind: row.get(6),
         });
         let passes = passes.await;
         let events = self.all(events, |row| Event {

@@ -16,11 +16,11 @@
 //! | two providers on one host had a limit each | `windows::two_providers_of_one_origin_share_its_window` |
 //! | only the last error was kept, and its class was lost | `content::all_providers_are_named_with_their_classes` |
 //! | usage counted calls, not requests | `health::every_attempt_is_counted` |
-//! | a late or reconnecting reader of events got an inconsistent state | with the service |
+//! | a late or reconnecting reader of events got an inconsistent state | `service::events`, all of them |
 //! | a stop in the wrong moment left the pass running | `cancels`, all of them |
 //! | batches were cut into pieces | `requests`, all of them |
 //! | token accounts were derived by a rule that nobody had checked | the simulator's own tests, by published vectors |
-//! | the store was closed before the scan had ended | `cancels::while_chunks_are_committed`; of the server: with the service |
+//! | the store was closed before the scan had ended | `cancels::while_chunks_are_committed`; of the server: `service::ending` |
 //!
 //! Tests called `soak_…` are the long forms; `make soak` runs them.
 
@@ -40,6 +40,8 @@ mod plugins;
 mod requests;
 mod running;
 mod scan;
+mod served;
+mod service;
 mod simulate;
 mod store;
 mod windows;

@@ -2,8 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use scanhost_tests::product::{Product, Run};
@@ -18,8 +17,8 @@ pub(crate) struct Running {
 
 /// A stream that is read as it comes.
 struct Reader {
-    thread: JoinHandle<String>,
-    read: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+    read: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Running {
@@ -36,8 +35,12 @@ impl Running {
 
     /// Nobody reads the standard output before [`read_on`](Self::read_on): a long one stands still.
     pub(crate) fn start_unread(product: &Product, arguments: &[&str]) -> Self {
-        let mut child = product
-            .command(arguments)
+        Self::of(product.command(arguments))
+    }
+
+    /// As [`start_unread`](Self::start_unread), of a command that was made ready.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -82,7 +85,12 @@ impl Running {
 
     /// Bytes of standard error so far.
     pub(crate) fn told(&self) -> u64 {
-        self.stderr.read.load(Ordering::Relaxed)
+        self.stderr.read.lock().map_or(0, |read| read.len() as u64)
+    }
+
+    /// What it said on standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.so_far()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -115,29 +123,39 @@ impl Running {
         let stdout = self.stdout.expect("it is read since a moment ago");
         Run {
             code: status.code().unwrap_or(-1),
-            stdout: stdout.thread.join().expect("it was read"),
-            stderr: self.stderr.thread.join().expect("it was read"),
+            stdout: stdout.whole(),
+            stderr: self.stderr.whole(),
         }
     }
 }
 
 impl Reader {
     fn new(mut stream: impl Read + Send + 'static, before: String) -> Self {
-        let read = Arc::new(AtomicU64::new(0));
-        let count = read.clone();
+        let read = Arc::new(Mutex::new(before.into_bytes()));
+        let bytes = read.clone();
         let thread = std::thread::spawn(move || {
-            let mut bytes = before.into_bytes();
             let mut some = [0; 8192];
             loop {
                 match stream.read(&mut some).expect("a pipe can be read") {
-                    0 => return String::from_utf8(bytes).expect("it is text"),
+                    0 => return,
                     length => {
+                        let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
                         bytes.extend_from_slice(&some[..length]);
-                        count.fetch_add(length as u64, Ordering::Relaxed);
                     }
                 }
             }
         });
         Self { thread, read }
+    }
+
+    fn so_far(&self) -> String {
+        let bytes = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn whole(self) -> String {
+        self.thread.join().expect("reading does not panic");
+        let bytes = std::mem::take(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner));
+        String::from_utf8(bytes).expect("it is text")
     }
 }

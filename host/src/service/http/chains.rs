@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Segments;
-use super::paging::Page;
+use super::extract::{Params, Segments};
+use super::paging::{Page, PageQuery};
 use super::problem::Problem;
 use super::views::{self, AssetView, ProviderErrorView, Scan};
 use crate::clock::rfc3339;
@@ -71,15 +71,19 @@ struct BalancesOf {
 }
 
 /// All chains.
-#[utoipa::path(get, path = "/chains", tag = "chains",
+#[utoipa::path(get, path = "/chains", tag = "chains", params(PageQuery),
     responses((status = 200, body = Page<ChainView>), (status = "4XX", body = Problem)))]
-async fn list(State(app): State<App>) -> Result<Json<Page<ChainView>>, Problem> {
+async fn list(
+    State(app): State<App>,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Page<ChainView>>, Problem> {
+    let wanted = query.wanted()?;
     let setup = app.setup();
     let mut items = Vec::new();
     for chain in setup.chains.values() {
         items.push(view(&app, chain).await?);
     }
-    Ok(Json(Page::whole(items)))
+    Ok(Json(Page::cut(items, &wanted)))
 }
 
 /// One chain.

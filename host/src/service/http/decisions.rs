@@ -78,6 +78,7 @@ async fn list(
         Some(name) => Some(views::chain(&setup, name)?.chain.name.clone()),
         None => None,
     };
+    app.store_decisions().await?;
     let rows = app
         .ledger()
         .decisions(chain.as_ref(), page.after, page.limit + 1)

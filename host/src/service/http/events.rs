@@ -26,7 +26,7 @@ use super::problem::Problem;
 use super::views;
 use crate::clock::rfc3339;
 use crate::ledger::{EventFilter, LedgerError, StoredEvent};
-use crate::model::ChainName;
+use crate::model::{ChainName, PassId};
 use crate::service::app::App;
 use crate::service::event;
 use crate::service::feed::Frame;
@@ -37,6 +37,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const ALIVE: &[u8] = b": keep-alive\n\n";
 /// What comes first: how soon to come back after a broken connection, in milliseconds.
 const HELLO: &[u8] = b"retry: 2000\n\n";
+/// Ended scans that a stream remembers.
+const ENDED_MAX: usize = 64;
 /// The events that there are.
 const KINDS: [&str; 9] = [
     "scan_started",
@@ -81,6 +83,10 @@ struct Stream {
     sent: i64,
     newest: watch::Receiver<i64>,
     progress: broadcast::Receiver<Frame>,
+    /// Progress that is ahead of what was sent.
+    early: Vec<Frame>,
+    /// The scans that ended last, of which no progress is told any more.
+    ended: VecDeque<PassId>,
     ready: VecDeque<Bytes>,
     alive_at: Instant,
 }
@@ -102,6 +108,8 @@ async fn stream(
     let mut stream = Stream {
         newest: app.feed().newest(),
         progress: app.feed().progress(),
+        early: Vec::new(),
+        ended: VecDeque::new(),
         filter,
         sent: last.unwrap_or(0),
         ready: VecDeque::from([Bytes::from_static(HELLO)]),
@@ -294,7 +302,10 @@ impl Stream {
                 () = self.app.shutdown().cancelled() => return None,
                 changed = self.newest.changed() => changed.ok()?,
                 told = self.progress.recv() => match told {
-                    Ok(frame) if self.filter.lets(&frame) => self.ready.push_back(frame.bytes),
+                    Ok(frame) if self.filter.lets(&frame) => {
+                        self.early.push(frame);
+                        self.tell_progress();
+                    }
                     // What was missed is out of date.
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
@@ -322,9 +333,33 @@ impl Stream {
             return Some(());
         };
         self.sent = last;
-        let wanted = frames.into_iter().filter(|frame| self.filter.lets(frame));
-        self.ready.extend(wanted.map(|frame| frame.bytes));
+        for frame in frames {
+            if frame.ends_scan() {
+                self.ended.extend(frame.scan.clone());
+            }
+            if self.filter.lets(&frame) {
+                self.ready.push_back(frame.bytes);
+            }
+        }
+        let too_many = self.ended.len().saturating_sub(ENDED_MAX);
+        self.ended.drain(..too_many);
+        self.tell_progress();
         Some(())
+    }
+
+    /// Sends the progress that has its place behind what was sent: a scan is told to have begun
+    /// before how far it is, and nothing comes after its end.
+    fn tell_progress(&mut self) {
+        let sent = self.sent;
+        for frame in self.early.extract_if(.., |frame| frame.after <= sent) {
+            if !frame
+                .scan
+                .as_ref()
+                .is_some_and(|scan| self.ended.contains(scan))
+            {
+                self.ready.push_back(frame.bytes);
+            }
+        }
     }
 
     fn take_ready(&mut self) -> Option<Bytes> {

@@ -80,12 +80,12 @@ impl PageQuery {
 // === impl Page ===
 
 impl<T> Page<T> {
-    /// A list that is short enough to come whole.
-    pub(super) fn whole(items: Vec<T>) -> Self {
-        Self {
-            items,
-            next_cursor: None,
-        }
+    /// A page of a list that is in memory; what is counted are its rows.
+    pub(super) fn cut(items: Vec<T>, wanted: &Wanted<usize>) -> Self {
+        let rows = items.into_iter().enumerate();
+        let rows = rows.skip(wanted.after.map_or(0, |after| after.saturating_add(1)));
+        let rows = rows.take(wanted.limit as usize + 1).collect();
+        Self::of(rows, wanted.limit, |(at, _)| *at, |(_, item)| item)
     }
 
     /// A page of rows that were read with one more than `limit`, to see whether more follow.

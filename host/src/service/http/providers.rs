@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Body, Params, Segments};
-use super::paging::Page;
+use super::paging::{Page, wanted};
 use super::problem::Problem;
 use super::views;
 use crate::clock::rfc3339;
@@ -46,6 +46,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct ListQuery {
     /// Only this chain's.
     chain: Option<String>,
+    /// Rows of the page, 1 to 1000; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
 /// Which of a provider's gates.
@@ -168,6 +173,7 @@ async fn list(
     State(app): State<App>,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<Page<ProviderView>>, Problem> {
+    let wanted = wanted(query.limit, query.cursor.as_deref())?;
     let setup = app.setup();
     let only = match &query.chain {
         Some(name) => Some(views::chain(&setup, name)?.chain.name.clone()),
@@ -186,7 +192,7 @@ async fn list(
             });
         }
     }
-    Ok(Json(Page::whole(items)))
+    Ok(Json(Page::cut(items, &wanted)))
 }
 
 /// Forces a state of a provider's breaker; it survives a restart.

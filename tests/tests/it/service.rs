@@ -1,0 +1,10 @@
+//! The service, as an integrator and an operator meet it.
+
+mod ending;
+mod events;
+mod gates;
+mod input;
+mod reload;
+mod scans;
+mod schedules;
+mod security;
