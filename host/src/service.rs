@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod page;
 mod server;
+mod sets;
 pub mod setup;
 
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! `scanhost addresses`: sets that live in the store instead of in files.
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +12,10 @@ use super::output::{self, Format, Out, Table, json_line};
 use super::remarks::Remarks;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, UnknownName};
-use crate::ledger::{AddressRow, AddressSet, Ledger, LedgerError, ListError as BrokenList};
+use crate::ledger::{AddressSet, Ledger, LedgerError};
 use crate::model::ChainName;
 use crate::pool::assemble::Assembler;
-use crate::scan::list::{AddressList, Entry, ListError, ListReader, Remark};
+use crate::scan::list::{AddressList, ListError, ListReader, Remark, StoredRows};
 
 /// Rows that are in memory at once.
 const PAGE: u32 = 1_000;
@@ -127,7 +126,7 @@ async fn import(
             file.display()
         )));
     }
-    let rows = Rows::new(&list)?;
+    let rows = StoredRows::new(&list).map_err(|error| list_error(ListError::Spool(error)))?;
     let ledger = context.ledger(config).await?;
     let imported = ledger.import_set(name, set, rows).await;
     ledger.close().await;
@@ -171,69 +170,6 @@ fn list_error(error: ListError) -> CliError {
     match error {
         ListError::Read { .. } => CliError::Usage(error.to_string()),
         ListError::Spool(_) | ListError::Plugin(_) => CliError::Broken(error.to_string()),
-    }
-}
-
-/// The valid entries of a judged list, for the store.
-struct Rows {
-    entries: crate::scan::list::Entries,
-    chunk: std::vec::IntoIter<Entry>,
-    indices: HashSet<u64>,
-}
-
-// === impl Rows ===
-
-impl Rows {
-    fn new(list: &AddressList) -> Result<Self, CliError> {
-        let entries = list.entries().map_err(ListError::Spool);
-        Ok(Self {
-            entries: entries.map_err(list_error)?,
-            chunk: Vec::new().into_iter(),
-            indices: HashSet::new(),
-        })
-    }
-
-    fn next_entry(&mut self) -> Result<Option<Entry>, BrokenList> {
-        if let Some(entry) = self.chunk.next() {
-            return Ok(Some(entry));
-        }
-        self.chunk = self.entries.next_chunk(PAGE as usize)?.into_iter();
-        Ok(self.chunk.next())
-    }
-
-    /// `None` for an entry that is no address.
-    fn row(&mut self, entry: Entry) -> Result<Option<AddressRow>, BrokenList> {
-        let (Some(canonical), Some(index)) = (entry.canonical, entry.index) else {
-            return Ok(None);
-        };
-        if !self.indices.insert(index) {
-            let line = entry.line;
-            let message = format!("line {line}: index {index} stands in the list before");
-            return Err(message.into());
-        }
-        Ok(Some(AddressRow {
-            index,
-            address: entry.address,
-            canonical,
-            label: entry.label,
-        }))
-    }
-}
-
-impl Iterator for Rows {
-    type Item = Result<AddressRow, BrokenList>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let row = match self.next_entry() {
-                Ok(Some(entry)) => self.row(entry),
-                Ok(None) => return None,
-                Err(error) => Err(error),
-            };
-            if let Some(row) = row.transpose() {
-                return Some(row);
-            }
-        }
     }
 }
 
@@ -382,41 +318,6 @@ async fn print_addresses(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    async fn rows(text: &str) -> Vec<Result<AddressRow, String>> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("list.csv");
-        std::fs::write(&file, text).unwrap();
-        let mut reader = ListReader::new(Vec::new()).unwrap();
-        reader.read(&file, &mut |_| {}).await.unwrap();
-        let list = reader.finish(&mut |_| {}).unwrap();
-        let rows = Rows::new(&list).unwrap();
-        rows.map(|row| row.map_err(|error| error.to_string()))
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn lines_that_are_no_address_are_left_out() {
-        let rows = rows("address,index,label\na,,\n,,\nb,7,cold\n").await;
-        let told: Vec<_> = rows
-            .into_iter()
-            .map(|row| row.unwrap())
-            .map(|row| (row.index, row.address, row.label))
-            .collect();
-        let expected = [
-            (0, "a".to_owned(), None),
-            (7, "b".to_owned(), Some("cold".to_owned())),
-        ];
-        assert_eq!(told, expected);
-    }
-
-    #[tokio::test]
-    async fn an_index_that_stands_twice_is_told_with_its_line() {
-        let rows = rows("address,index\na,3\nb,3\n").await;
-        assert!(rows[0].is_ok());
-        let error = "line 3: index 3 stands in the list before";
-        assert_eq!(rows[1], Err(error.to_owned()));
-    }
 
     #[test]
     fn a_set_is_named_like_its_file() {

@@ -11,7 +11,7 @@ use super::Ledger;
 use super::bulk::{Column, Insert};
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{bigint, get, get_count};
+use super::sql::{bigint, get, get_count, statement};
 use super::writer::{Txn, Write};
 use crate::model::ChainName;
 
@@ -142,6 +142,74 @@ impl Ledger {
         .iter()
         .map(AddressRow::from_row)
         .collect()
+    }
+
+    /// How many addresses a set has.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn set_size(&self, chain: &ChainName, set: &str) -> Result<u64, LedgerError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS count FROM addresses WHERE chain = $1 AND set_name = $2",
+        )
+        .bind(chain.as_str())
+        .bind(set)
+        .first(self.readers(), "read an address set")
+        .await?;
+        row.map_or(Ok(0), |row| get_count(&row, TABLE, "count"))
+    }
+
+    /// At most `limit` addresses of all sets, or of those that `chain` and `set` name, behind
+    /// `after`: by chain, set, and the order of the list.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn address_page(
+        &self,
+        chain: Option<&ChainName>,
+        set: Option<&str>,
+        after: Option<&(ChainName, String, u64)>,
+        limit: u32,
+    ) -> Result<Vec<(ChainName, String, AddressRow)>, LedgerError> {
+        let mut parts = Vec::new();
+        if chain.is_some() {
+            parts.push("chain = $2");
+        }
+        if set.is_some() {
+            parts.push("set_name = $3");
+        }
+        if after.is_some() {
+            parts.push("(chain, set_name, idx) > ($4, $5, $6)");
+        }
+        let wanted = match parts.as_slice() {
+            [] => String::new(),
+            parts => format!("WHERE {}", parts.join(" AND ")),
+        };
+        let sql = format!(
+            "SELECT chain, set_name, idx, address, canonical, label FROM addresses {wanted} \
+             ORDER BY chain, set_name, idx LIMIT $1"
+        );
+        let rows = statement(sql)
+            .bind(i64::from(limit))
+            .bind(chain.map_or("", ChainName::as_str))
+            .bind(set.unwrap_or_default())
+            .bind(after.map_or("", |(chain, ..)| chain.as_str()))
+            .bind(after.map_or("", |(_, set, _)| set.as_str()))
+            .bind(after.map_or(-1, |(.., index)| bigint(*index)))
+            .all(self.readers(), "read address sets")
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let chain = get::<String>(row, TABLE, "chain")?.into();
+                Ok((
+                    chain,
+                    get(row, TABLE, "set_name")?,
+                    AddressRow::from_row(row)?,
+                ))
+            })
+            .collect()
     }
 }
 

@@ -120,6 +120,8 @@ pub struct BalanceFilter {
     pub addresses: Vec<String>,
     /// Only these assets, by [`Asset::key`].
     pub assets: Vec<String>,
+    /// Only the addresses of this stored set of their chain.
+    pub set: Option<String>,
 }
 
 /// A place in the order of all balances: chain, address, asset.
@@ -288,18 +290,19 @@ impl Ledger {
     ) -> Result<Vec<BalanceRow>, LedgerError> {
         let mut parts = filter.conditions(self.engine());
         if after.is_some() {
-            parts.push("(chain, address, asset) > ($5, $6, $7)".to_owned());
+            parts.push("(chain, address, asset) > ($6, $7, $8)".to_owned());
         }
         let sql = format!(
-            "SELECT {} FROM balances{} ORDER BY chain, address, asset LIMIT $4",
+            "SELECT {} FROM balances{} ORDER BY chain, address, asset LIMIT $5",
             BalanceRow::COLUMNS,
             all_of(&parts),
         );
-        let [chains, addresses, assets] = filter.values();
+        let [chains, addresses, assets, set] = filter.values();
         let mut query = statement(sql)
             .bind(chains)
             .bind(addresses)
             .bind(assets)
+            .bind(set)
             .bind(i64::from(limit));
         if let Some(after) = after {
             query = query
@@ -370,18 +373,19 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<HistoryRow>, LedgerError> {
         let mut parts = filter.conditions(self.engine());
-        parts.push("id > $4".to_owned());
+        parts.push("id > $5".to_owned());
         let sql = format!(
             "SELECT id, chain, address, asset, previous, amount, decimals, symbol, commitment, \
              provider, height, block_hash, observed_at, pass_id FROM history{} \
-             ORDER BY id LIMIT $5",
+             ORDER BY id LIMIT $6",
             all_of(&parts),
         );
-        let [chains, addresses, assets] = filter.values();
+        let [chains, addresses, assets, set] = filter.values();
         statement(sql)
             .bind(chains)
             .bind(addresses)
             .bind(assets)
+            .bind(set)
             .bind(after)
             .bind(i64::from(limit))
             .all(self.readers(), "read the history")
@@ -395,9 +399,9 @@ impl Ledger {
 // === impl BalanceFilter ===
 
 impl BalanceFilter {
-    /// What must hold, over the parameters `$1` to `$3`.
+    /// What must hold, over the parameters `$1` to `$4`.
     fn conditions(&self, engine: Engine) -> Vec<String> {
-        [
+        let lists = [
             ("chain", self.chains.is_empty()),
             ("address", self.addresses.is_empty()),
             ("asset", self.assets.is_empty()),
@@ -405,16 +409,20 @@ impl BalanceFilter {
         .into_iter()
         .zip(1..)
         .filter(|((_, empty), _)| !empty)
-        .map(|((column, _), parameter)| format!("{column} IN {}", engine.texts_of(parameter)))
-        .collect()
+        .map(|((column, _), parameter)| format!("{column} IN {}", engine.texts_of(parameter)));
+        let in_set = "(chain, address) IN \
+            (SELECT chain, canonical FROM addresses WHERE set_name = $4)";
+        let in_set = self.set.as_ref().map(|_| in_set.to_owned());
+        lists.chain(in_set).collect()
     }
 
-    /// The parameters `$1` to `$3`.
-    fn values(&self) -> [String; 3] {
+    /// The parameters `$1` to `$4`.
+    fn values(&self) -> [String; 4] {
         [
             texts(self.chains.iter().map(ChainName::as_str)),
             texts(&self.addresses),
             texts(&self.assets),
+            self.set.clone().unwrap_or_default(),
         ]
     }
 }

@@ -7,6 +7,7 @@
 //! (`doubled`), and passed over when the copy is read.
 
 mod doubled;
+mod stored;
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::doubled::{Follow, Marks, Places};
+pub use self::stored::StoredRows;
 use crate::plugin::{Backend, CallError};
 
 /// Lines judged in one call of the plugin.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::chain::{ChainHandle, Shared};
 use super::feed::Feed;
 use super::limits::Limits;
+use super::sets::Sets;
 use super::setup::{ChainSetup, Setup, SetupError, Surroundings};
 use crate::clock::SharedClock;
 use crate::config;
@@ -38,6 +39,7 @@ struct Inner {
     /// One change of gates or setup at a time.
     changing: tokio::sync::Mutex<()>,
     limits: Limits,
+    sets: Sets,
     store_check: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -80,6 +82,7 @@ impl App {
                 chains: Mutex::default(),
                 changing: tokio::sync::Mutex::default(),
                 limits: Limits::default(),
+                sets: Sets::default(),
                 store_check: tokio::sync::Mutex::default(),
                 tasks: TaskTracker::new(),
                 shutdown,
@@ -171,6 +174,11 @@ impl App {
 
     pub(super) fn shared(&self) -> &Shared {
         &self.inner.shared
+    }
+
+    /// The address sets that the store has.
+    pub(super) fn sets(&self) -> &Sets {
+        &self.inner.sets
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -4,6 +4,7 @@
 //! get headers that keep browsers from guessing, a request has a time to be answered in, and under
 //! `/api/v1` who asks must be let in. Handlers come last, one file per noun.
 
+mod addresses;
 mod balances;
 mod chains;
 mod decisions;
@@ -11,6 +12,7 @@ mod events;
 mod extract;
 mod guard;
 mod health;
+mod history;
 mod openapi;
 mod pages;
 mod paging;
@@ -19,6 +21,7 @@ mod providers;
 mod reload;
 mod scans;
 mod session;
+mod totals;
 mod views;
 
 use std::any::Any;

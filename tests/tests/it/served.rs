@@ -204,6 +204,17 @@ impl Served {
         stream: &mut Stream,
         is_last: impl Fn(&Event) -> bool,
     ) -> Vec<Event> {
+        self.read_within(LONG, stream, is_last)
+    }
+
+    /// The same, at most for this long.
+    #[track_caller]
+    pub(crate) fn read_within(
+        &self,
+        patience: Duration,
+        stream: &mut Stream,
+        is_last: impl Fn(&Event) -> bool,
+    ) -> Vec<Event> {
         let read = async {
             let mut events = Vec::new();
             loop {
@@ -214,10 +225,8 @@ impl Served {
                 }
             }
         };
-        let read = self
-            .runtime
-            .block_on(async { tokio::time::timeout(LONG, read).await });
-        read.expect("the event comes")
+        let read = async { tokio::time::timeout(patience, read).await };
+        self.runtime.block_on(read).expect("the event comes")
     }
 
     /// SIGTERM, and how it ended.

@@ -1,5 +1,6 @@
 //! The service, as an integrator and an operator meet it.
 
+mod balances;
 mod ending;
 mod events;
 mod gates;

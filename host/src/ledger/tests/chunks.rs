@@ -485,6 +485,7 @@ async fn balances_come_in_pages_ordered_by_chain_address_and_asset() {
         chains: vec![chain()],
         addresses: vec!["0x03".to_owned(), "0x04".to_owned()],
         assets: vec![String::new()],
+        ..BalanceFilter::default()
     };
     let rows = ledger.balances(&filter, None, 100).await.unwrap();
     assert_eq!(rows.len(), 2);

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::addresses::{bring_in, bring_in_all};
 use super::extract::Params;
 use super::paging::{Page, wanted};
 use super::problem::Problem;
@@ -15,7 +16,7 @@ use crate::clock::rfc3339;
 use crate::ledger::{BalanceCursor, BalanceFilter, BalanceRow, CellName};
 use crate::model::ChainName;
 use crate::service::app::App;
-use crate::service::setup::Setup;
+use crate::service::setup::ChainSetup;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list))
@@ -30,6 +31,8 @@ struct ListQuery {
     chain: Option<String>,
     /// Only of these addresses, with commas between them; with `chain` in any spelling.
     address: Option<String>,
+    /// Only of the addresses of this set.
+    set: Option<String>,
     /// Only of these assets, by symbol or contract, with commas between them.
     asset: Option<String>,
     /// Rows of the page, 1 to 1000; 100 by default.
@@ -86,13 +89,12 @@ async fn list(
         chain,
         cell: CellName { address, asset },
     });
-    let setup = app.setup();
-    let (chain, address, asset) = (&query.chain, &query.address, &query.asset);
     let filter = filter(
-        &setup,
-        chain.as_deref(),
-        address.as_deref(),
-        asset.as_deref(),
+        &app,
+        query.chain.as_deref(),
+        query.address.as_deref(),
+        query.set.as_deref(),
+        query.asset.as_deref(),
     )
     .await?;
     let rows = app
@@ -132,20 +134,29 @@ fn view(row: BalanceRow, now_ms: i64) -> BalanceView {
 
 /// Which cells a query is about; what it names and nobody knows is told.
 pub(super) async fn filter(
-    setup: &Setup,
+    app: &App,
     chain: Option<&str>,
     addresses: Option<&str>,
+    set: Option<&str>,
     assets: Option<&str>,
 ) -> Result<BalanceFilter, Problem> {
+    let setup = app.setup();
     let mut filter = BalanceFilter::default();
     let chains = match chain {
         Some(name) => {
-            let chain = views::chain(setup, name)?;
+            let chain = views::chain(&setup, name)?;
             filter.chains.push(chain.chain.name.clone());
             vec![chain]
         }
         None => setup.chains.values().collect(),
     };
+    if let Some(set) = set {
+        match chains.as_slice() {
+            [chain] => bring_in(app, chain, set).await?,
+            chains => bring_in_all(app, chains, Some(set)).await?,
+        }
+        filter.set = Some(set.to_owned());
+    }
     for address in addresses.iter().flat_map(|list| words(list)) {
         let spelled = match chains.as_slice() {
             [chain] => canonical(chain, address).await,
@@ -178,7 +189,7 @@ fn words(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The address as the plugin writes it, if it is one.
-async fn canonical(chain: &crate::service::setup::ChainSetup, address: &str) -> Option<String> {
+async fn canonical(chain: &ChainSetup, address: &str) -> Option<String> {
     let member = chain.pool.members.first()?;
     let judged = member.backend.validate_addresses(vec![address.to_owned()]);
     judged.await.ok()?.into_iter().next()?.ok()

@@ -11,7 +11,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::{OpenApi, SecurityRequirement, Server};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{balances, chains, decisions, events, guard, providers, reload, scans, session};
+use super::{
+    addresses, balances, chains, decisions, events, guard, history, providers, reload, scans,
+    session, totals,
+};
 use crate::service::app::App;
 
 /// What the document says of the whole.
@@ -31,6 +34,9 @@ pub(super) fn routes(app: &App) -> Router<App> {
         .merge(chains::routes())
         .merge(providers::routes())
         .merge(balances::routes())
+        .merge(totals::routes())
+        .merge(history::routes())
+        .merge(addresses::routes())
         .merge(decisions::routes())
         .merge(events::routes())
         .merge(reload::routes())

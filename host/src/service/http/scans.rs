@@ -360,7 +360,7 @@ async fn holes(
     let filter = BalanceFilter {
         chains: vec![scan.chain.clone()],
         addresses: rows.iter().map(|row| row.cell.address.clone()).collect(),
-        assets: Vec::new(),
+        ..BalanceFilter::default()
     };
     let mut last = std::collections::HashMap::new();
     if !rows.is_empty() {

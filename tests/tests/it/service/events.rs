@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scanhost_tests::upstream::{Fault, Kind};
@@ -140,84 +139,87 @@ fn a_stream_outlives_every_timeout_of_the_server() {
 
 #[test]
 fn a_storm_of_reconnecting_clients_misses_nothing_and_those_that_never_read_cost_nobody() {
-    const READERS: usize = 120;
-    const IDLE: usize = 80;
-    let lab = Lab::new(Plugin::BscRpc, 2_000);
+    storm(120, 80, 2_000, Duration::from_secs(60));
+}
+
+#[test]
+fn soak_a_thousand_clients_reconnect_during_a_scan_of_100_000_cells() {
+    storm(900, 100, 33_334, Duration::from_secs(540));
+}
+
+/// Readers that break their connections again and again while a scan changes every cell, beside
+/// clients that never read.
+fn storm(readers: usize, idle: usize, addresses: usize, patience: Duration) {
+    let lab = Lab::new(Plugin::BscRpc, addresses);
     let served = Served::start(&lab.product);
     served.ended(&served.scan("bsc"));
     lab.grow();
     // Slow enough for the clients to come and go meanwhile.
-    lab.fault(Fault::at("first", Kind::Delay { ms: 40 }));
+    lab.fault(Fault::at("first", Kind::Delay { ms: 100 }));
     let mut first = served.events("", None);
-    let state = served.read_until(&mut first, |_| true).remove(0);
-    let from = state.id.unwrap();
-    let idle: Vec<_> = (0..IDLE).map(|_| served.events("", Some(from))).collect();
-    let id = served.scan("bsc");
-    let last = served
-        .read_until(&mut first, is_last)
-        .last()
-        .unwrap()
-        .clone();
-    let newest = last.id.unwrap();
-    assert_eq!(last.data["scan"], json!(id));
-    let expected: Vec<i64> = (from + 1..=newest).collect();
+    let from = served
+        .read_until(&mut first, |_| true)
+        .remove(0)
+        .id
+        .unwrap();
+    let idle: Vec<_> = (0..idle).map(|_| served.events("", Some(from))).collect();
     let url = format!("{}/api/v1/events", served.url);
     let client = served.client().clone();
-    let seen = served.runtime().block_on(async {
-        let readers = (0..READERS).map(|reader| {
-            tokio::spawn(read_in_pieces(
-                client.clone(),
-                url.clone(),
-                from,
-                newest,
-                reader,
-            ))
-        });
-        let mut seen = Vec::new();
-        for reader in readers.collect::<Vec<_>>() {
-            seen.push(reader.await.expect("it does not panic"));
-        }
-        seen
-    });
-    for ids in seen {
-        assert_eq!(ids, expected, "missing or doubled ids");
+    let readers: Vec<_> = (0..readers)
+        .map(|reader| read_in_pieces(client.clone(), url.clone(), from, reader))
+        .map(|reader| served.runtime().spawn(reader))
+        .collect();
+    let id = served.scan("bsc");
+    let events = served.read_within(patience, &mut first, is_last);
+    let last = events.last().unwrap();
+    assert_eq!(last.data["scan"], json!(id));
+    let expected: Vec<i64> = (from + 1..=last.id.unwrap()).collect();
+    assert_eq!(expected.len(), addresses * lab.assets.len() + 2);
+    for reader in readers {
+        let ids = served
+            .runtime()
+            .block_on(reader)
+            .expect("it does not panic");
+        assert!(ids == expected, "{} of {} ids", ids.len(), expected.len());
     }
-    let distinct: BTreeSet<i64> = expected.iter().copied().collect();
-    assert_eq!(distinct.len(), 2_000 * lab.assets.len() + 2);
     drop(idle);
     assert_eq!(served.stop().code, 0);
 }
 
-/// Reads from `after` to `newest`, breaking the connection again and again.
+/// Reads from `after` to the end of the scan, breaking the connection again and again.
 async fn read_in_pieces(
     client: reqwest::Client,
     url: String,
     after: i64,
-    newest: i64,
     reader: usize,
 ) -> Vec<i64> {
     let mut ids = Vec::new();
     let mut last = after;
     let mut piece = 1 + reader;
-    while last < newest {
+    let mut has_ended = false;
+    while !has_ended {
         let request = client.get(&url).header("last-event-id", last);
         let mut response = request.send().await.expect("it answers");
         let mut text = String::new();
         let mut taken = 0;
-        while taken < piece && last < newest {
+        while taken < piece && !has_ended {
             let Ok(Some(chunk)) = response.chunk().await else {
                 break;
             };
             text.push_str(std::str::from_utf8(&chunk).expect("frames are whole"));
-            while let Some((frame, rest)) = text.split_once("\n\n") {
-                let id = frame.lines().find_map(|line| line.strip_prefix("id: "));
+            let whole = text.rfind("\n\n").map_or(0, |at| at + 2);
+            for frame in text[..whole].split_terminator("\n\n") {
+                let id = frame
+                    .strip_prefix("id: ")
+                    .and_then(|it| it.split('\n').next());
                 if let Some(id) = id.filter(|_| taken < piece) {
                     last = id.parse().expect("ids are numbers");
                     ids.push(last);
                     taken += 1;
+                    has_ended = frame.contains("event: scan_complete");
                 }
-                text = rest.to_owned();
             }
+            text.drain(..whole);
         }
         piece = piece * 2 + 7;
     }
