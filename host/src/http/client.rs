@@ -6,23 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, debug, debug_span};
 use url::Url;
 
 use super::credential::Placed;
-use super::endpoint::Origin;
+use super::endpoint::{Endpoint, Origin};
 use super::error::{HttpError, NewHttpClientError};
+use super::oauth2::{Token, Tokens};
 use super::observer::{AttemptEnd, HttpObserver, OpenAttempt};
 use super::provider::ProviderHttp;
 use super::request::{Method, Request, Response};
 use super::retry_after;
 use super::secret::Redactor;
 use super::transport::{
-    ProxySetting, ReqwestTransport, Transport, TransportError, TransportSettings, WireRequest,
-    WireResponse,
+    ReqwestTransport, Transport, TransportError, TransportSettings, WireRequest, WireResponse,
+    header_value,
 };
 use crate::clock::SharedClock;
 use crate::gate::pacer::Slot;
@@ -61,6 +62,7 @@ pub struct HttpClient {
     name: ProviderName,
     origin: Origin,
     placed: Placed,
+    tokens: Option<Tokens>,
     timeout: Duration,
     body_max: usize,
     connections: Semaphore,
@@ -81,27 +83,21 @@ impl HttpClient {
     pub fn new(config: ProviderHttp, clock: SharedClock) -> Result<Self, NewHttpClientError> {
         let redactor = Redactor::default();
         let placed = check(&config, &redactor)?;
-        let is_loopback = config.endpoint.is_loopback();
-        let has_proxy = matches!(config.proxy, ProxySetting::Url(_));
-        let settings = TransportSettings {
-            connections: config.connections,
-            proxy: config.proxy.clone(),
-            ca_file: config.ca_file.clone(),
-            // A proxy may be behind TLS even where the endpoint is not.
-            tls: config.endpoint.origin().scheme() == "https" || !is_loopback || has_proxy,
-            is_loopback,
+        let sockets = |endpoint: &Endpoint, connections| {
+            let settings = TransportSettings::of(&config, endpoint, connections);
+            ReqwestTransport::new(&settings, &redactor)
         };
-        let transport = ReqwestTransport::new(&settings, &redactor)?;
-        Ok(Self::build(
-            config,
-            placed,
-            clock,
-            Arc::new(transport),
-            redactor,
-        ))
+        let transport = Arc::new(sockets(&config.endpoint, config.connections)?);
+        // Connections of its own: the token server is another origin, and one is enough for it.
+        let to_tokens: Arc<dyn Transport> = match &config.oauth2 {
+            Some(credentials) => Arc::new(sockets(&credentials.token_url, 1)?),
+            None => transport.clone(),
+        };
+        Self::build(config, placed, clock, transport, to_tokens, redactor)
     }
 
-    /// A client over another transport; all rules but proxy and certificates hold as for sockets.
+    /// A client over another transport, which carries requests for tokens too; all rules but proxy
+    /// and certificates hold as for sockets.
     ///
     /// # Errors
     ///
@@ -113,7 +109,8 @@ impl HttpClient {
     ) -> Result<Self, NewHttpClientError> {
         let redactor = Redactor::default();
         let placed = check(&config, &redactor)?;
-        Ok(Self::build(config, placed, clock, transport, redactor))
+        let to_tokens = transport.clone();
+        Self::build(config, placed, clock, transport, to_tokens, redactor)
     }
 
     fn build(
@@ -121,12 +118,25 @@ impl HttpClient {
         placed: Placed,
         clock: SharedClock,
         transport: Arc<dyn Transport>,
+        to_tokens: Arc<dyn Transport>,
         redactor: Redactor,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, NewHttpClientError> {
+        let tokens = config.oauth2.as_ref().map(|credentials| {
+            Tokens::new(
+                config.name.clone(),
+                credentials,
+                config.timeout.min(TIMEOUT_MAX),
+                to_tokens,
+                redactor.clone(),
+                clock.clone(),
+            )
+        });
+        let tokens = tokens.transpose();
+        Ok(Self {
             name: config.name,
             origin: config.endpoint.origin().clone(),
             placed,
+            tokens: tokens.map_err(|_| NewHttpClientError::TokenUrl)?,
             timeout: config.timeout,
             body_max: config.body_max,
             connections: Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)),
@@ -134,7 +144,7 @@ impl HttpClient {
             transport,
             redactor,
             clock,
-        }
+        })
     }
 
     /// The client, paced by a pacer that others share, instead of one of its own without limits.
@@ -161,6 +171,9 @@ impl HttpClient {
     /// Every attempt, redirects included, waits for a connection and takes a slot of the pacer
     /// first. That wait neither counts as an attempt nor against the timeout: it says nothing of
     /// the provider. Rate answers are told to the pacer at once.
+    ///
+    /// Where the provider wants a token, the wait for one is a part of the timeout. A 401 has a new
+    /// token fetched and the request sent once more, as an attempt of its own.
     ///
     /// # Errors
     ///
@@ -190,12 +203,21 @@ impl HttpClient {
         let _shared_connection = slots.connection().await.map_err(paced_out)?;
 
         let mut started = self.clock.now();
-        for redirects in 0..=REDIRECTS_MAX {
+        // Before a slot is taken, which would be lost without a token.
+        self.token(started + timeout, None).await?;
+        let mut redirects = 0;
+        let mut is_repeated = false;
+        loop {
             let asked = self.clock.now();
             let slot = slots.take(weight).await.map_err(paced_out)?;
             // As if the request had begun so much later.
             started += self.clock.now().saturating_duration_since(asked);
             let deadline = started + timeout;
+            // The wait for the slot may have been longer than the token's life.
+            let token = self.token(deadline, None).await?;
+            if let Some(token) = &token {
+                wire.headers.insert(AUTHORIZATION, token.header());
+            }
             let span = debug_span!(
                 "http",
                 provider = %self.name,
@@ -206,17 +228,41 @@ impl HttpClient {
                 .attempt(wire.clone(), slot, deadline, timeout, body_max, observer)
                 .instrument(span)
                 .await?;
+            if response.status == 401 && !is_repeated && token.is_some() {
+                is_repeated = true;
+                self.token(deadline, token.as_ref()).await?;
+                continue;
+            }
             let Some(target) = self.redirect_target(&wire, &response)? else {
                 response.elapsed = self.clock.now().saturating_duration_since(started);
                 self.clean(&mut response);
                 return Ok(response);
             };
-            wire.safe_url = format!("{}/… (redirect {})", self.origin, redirects + 1);
+            redirects += 1;
+            if redirects > REDIRECTS_MAX {
+                return Err(HttpError::TooManyRedirects {
+                    origin: self.origin.clone(),
+                    max: REDIRECTS_MAX,
+                });
+            }
+            wire.safe_url = format!("{}/… (redirect {redirects})", self.origin);
             wire.url = target;
         }
-        Err(HttpError::TooManyRedirects {
-            origin: self.origin.clone(),
-            max: REDIRECTS_MAX,
+    }
+
+    /// The token for a request, never the `refused` one; none where the provider wants none.
+    async fn token(
+        &self,
+        deadline: Instant,
+        refused: Option<&Arc<Token>>,
+    ) -> Result<Option<Arc<Token>>, HttpError> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(None);
+        };
+        let token = tokens.get(deadline, refused).await;
+        token.map(Some).map_err(|cause| HttpError::NoToken {
+            origin: tokens.origin().clone(),
+            cause,
         })
     }
 
@@ -419,11 +465,18 @@ impl fmt::Debug for HttpClient {
 
 /// What can be told before anything is set up; the key is told to `redactor`.
 fn check(config: &ProviderHttp, redactor: &Redactor) -> Result<Placed, NewHttpClientError> {
-    let endpoint = &config.endpoint;
-    let origin = endpoint.origin();
-    if origin.scheme() == "http" && !endpoint.is_loopback() && !config.allow_http {
+    let is_open = |endpoint: &Endpoint| {
+        endpoint.origin().scheme() == "http" && !endpoint.is_loopback() && !config.allow_http
+    };
+    if is_open(&config.endpoint) {
         return Err(NewHttpClientError::PlainHttp {
-            origin: origin.clone(),
+            origin: config.endpoint.origin().clone(),
+        });
+    }
+    let token_url = config.oauth2.as_ref().map(|it| &it.token_url);
+    if let Some(token_url) = token_url.filter(|it| is_open(it)) {
+        return Err(NewHttpClientError::PlainTokenUrl {
+            origin: token_url.origin().clone(),
         });
     }
     if config.connections == 0 {
@@ -441,9 +494,4 @@ fn tell(slot: Slot, response: &Response) {
         (..400, _) => slot.answered(),
         _ => slot.ended(),
     }
-}
-
-fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let header = headers.iter().find(|(own, _)| own == name);
-    header.map(|(_, value)| value.as_str())
 }

@@ -14,7 +14,7 @@ use super::provider::ProviderHttp;
 use super::secret::{Redactor, percent_encode};
 
 /// Who we say we are, unless the configuration's headers say otherwise.
-const USER_AGENT: &str = concat!("scanhost/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("scanhost/", env!("CARGO_PKG_VERSION"));
 
 /// Where a provider's key goes, as its plugin's manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub enum KeyPlace {
     Path,
 }
 
-/// How a provider knows its customer. OAuth2 client credentials will be one more variant, whose
-/// token the client fetches, renews and tells its [`Redactor`].
+/// How a provider knows its customer, besides by an OAuth2 token
+/// ([`ClientCredentials`](super::ClientCredentials)).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Credential {
@@ -121,6 +121,13 @@ impl Placed {
                 let path = base.path().trim_end_matches('/').to_owned();
                 base.set_path(&format!("{path}/{}", percent_encode(key)));
             }
+        }
+
+        if config.oauth2.is_some() && headers.contains_key(header::AUTHORIZATION) {
+            let named = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
+            let is_own = config.headers.iter().any(named);
+            let other = if is_own { "`headers`" } else { "`api_key`" };
+            return Err(NewHttpClientError::TwoAuthorizations { other });
         }
 
         Ok(Self {

@@ -73,6 +73,24 @@ pub enum NewHttpClientError {
     /// `connections = 0`.
     #[error("`connections` is 0, so no request could ever be sent; set it to 1 or more")]
     NoConnections,
+    /// The client's secret in clear text over a network.
+    #[error("`token_url` at {origin} is not encrypted; use https, or set `allow_http = true`")]
+    PlainTokenUrl {
+        /// The token server's origin.
+        origin: Origin,
+    },
+    /// A token URL that is none.
+    #[error("`token_url` is not a URL that tokens can be fetched from")]
+    TokenUrl,
+    /// The token's header is taken.
+    #[error(
+        "`oauth2` and {other} both set `Authorization`; remove one of them, or send the key \
+         elsewhere with `{{key}}`"
+    )]
+    TwoAuthorizations {
+        /// What else sets it: `headers`, `api_key`.
+        other: &'static str,
+    },
     /// The CA file cannot be read.
     #[error("failed to read `ca_file` {}", path.display())]
     ReadCaFile {
@@ -102,6 +120,66 @@ pub enum NewHttpClientError {
     },
 }
 
+/// Why a token server gave no token. No message quotes what might be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoToken {
+    /// It took too long.
+    #[error("it did not answer within {after:?}")]
+    Timeout {
+        /// The limit that was reached.
+        after: Duration,
+    },
+    /// No connection, no TLS, or an answer that broke off.
+    #[error("{message}")]
+    Transport {
+        /// One line without secrets.
+        message: String,
+    },
+    /// It failed.
+    #[error("it failed with HTTP {status}")]
+    Failed {
+        /// 500 or more.
+        status: u16,
+    },
+    /// It asks to be left alone.
+    #[error("it asks for a pause with HTTP {status}")]
+    Busy {
+        /// 429, or 503 with `Retry-After`.
+        status: u16,
+        /// How long, where it said.
+        retry_after: Option<Duration>,
+    },
+    /// It does not know us.
+    #[error(
+        "it refuses the client credentials (HTTP {status}{}{words}); check `client_id`, \
+         `client_secret` and `scope` of `oauth2`",
+        if words.is_empty() { "" } else { ": " }
+    )]
+    Refused {
+        /// 400, 401 or 403.
+        status: u16,
+        /// One line of its own, without secrets; may be empty.
+        words: String,
+    },
+    /// It wants to be asked elsewhere; the secret does not go there.
+    #[error("it redirects to {to}; if that is right, change `token_url`")]
+    Redirect {
+        /// Where to: scheme, host and port.
+        to: String,
+    },
+    /// Its answer makes no sense.
+    #[error("it answered with HTTP {status}, {why}; check `token_url`")]
+    Malformed {
+        /// The status.
+        status: u16,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The host is shutting down.
+    #[error("the fetch was given up")]
+    Abandoned,
+}
+
 /// Why a request has no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
@@ -112,6 +190,14 @@ pub enum HttpError {
         origin: Origin,
         /// Why, and until when.
         cause: PacedOut,
+    },
+    /// It was not sent, or not again: there is no token for it.
+    #[error("failed to fetch an OAuth2 token from {origin}: {cause}")]
+    NoToken {
+        /// Who gives the tokens.
+        origin: Origin,
+        /// Why it gave none.
+        cause: NoToken,
     },
     /// Connect, headers and body together took too long.
     #[error("{origin} did not answer within {after:?}")]
@@ -177,6 +263,35 @@ pub enum HttpError {
     },
 }
 
+// === impl NoToken ===
+
+impl NoToken {
+    fn class(&self) -> Class {
+        match self {
+            Self::Timeout { .. } => Class::Timeout,
+            Self::Transport { .. } | Self::Redirect { .. } => Class::Transport,
+            Self::Failed { .. } => Class::ServerError,
+            Self::Busy { .. } => Class::RateLimited,
+            Self::Refused { .. } => Class::Unauthorized,
+            Self::Malformed { .. } => Class::Malformed,
+            Self::Abandoned => Class::Cancelled,
+        }
+    }
+
+    fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Failed { status }
+            | Self::Busy { status, .. }
+            | Self::Refused { status, .. }
+            | Self::Malformed { status, .. } => Some(*status),
+            Self::Timeout { .. }
+            | Self::Transport { .. }
+            | Self::Redirect { .. }
+            | Self::Abandoned => None,
+        }
+    }
+}
+
 // === impl HttpError ===
 
 impl HttpError {
@@ -184,6 +299,7 @@ impl HttpError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
+            Self::NoToken { cause, .. } => cause.class(),
             Self::Timeout { .. } => Class::Timeout,
             Self::Transport { .. }
             | Self::TooManyRedirects { .. }
@@ -198,6 +314,7 @@ impl HttpError {
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         match self {
+            Self::NoToken { cause, .. } => cause.http_status(),
             Self::Transport { status, .. } => *status,
             Self::BodyTooLarge { status, .. } => Some(*status),
             Self::Timeout { .. }
@@ -206,6 +323,18 @@ impl HttpError {
             | Self::BadHeader { .. }
             | Self::TooManyRedirects { .. }
             | Self::RedirectElsewhere { .. } => None,
+        }
+    }
+
+    /// How long whoever gives no token asks to be left alone, where it said.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NoToken {
+                cause: NoToken::Busy { retry_after, .. },
+                ..
+            } => *retry_after,
+            _ => None,
         }
     }
 }

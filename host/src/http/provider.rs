@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::credential::Credential;
 use super::endpoint::Endpoint;
+use super::oauth2::ClientCredentials;
 use super::transport::ProxySetting;
 use crate::model::ProviderName;
 
@@ -29,6 +30,8 @@ pub struct ProviderHttp {
     pub allow_http: bool,
     /// How the provider knows us.
     pub credential: Credential,
+    /// What its tokens are fetched with, where it wants tokens.
+    pub oauth2: Option<ClientCredentials>,
     /// Headers of every request, in which `{key}` may stand for the key; they win over a plugin's.
     pub headers: Vec<(String, String)>,
     /// Longest wait for one request, redirects and body included; not for a free connection.
@@ -55,6 +58,7 @@ impl ProviderHttp {
             endpoint,
             allow_http: false,
             credential: Credential::None,
+            oauth2: None,
             headers: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             body_max: DEFAULT_BODY_MAX,
@@ -72,6 +76,7 @@ impl fmt::Debug for ProviderHttp {
             .field("name", &self.name)
             .field("endpoint", &self.endpoint)
             .field("credential", &self.credential)
+            .field("oauth2", &self.oauth2)
             .field("headers", &header_names)
             .field("timeout", &self.timeout)
             .field("body_max", &self.body_max)

@@ -1,5 +1,6 @@
 //! Secrets on their way out, and their removal from every text that goes anywhere else.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,6 +15,9 @@ const REMOVED: &str = "[redacted]";
 /// would hit data.
 const BODY_SECRET_LEN_MIN: usize = 8;
 
+/// Secrets that pass, of which only the newest are kept: what is older is on no wire any more.
+const PASSING_MAX: usize = 8;
+
 /// Removes every secret it knows from any text.
 ///
 /// Knows each secret as it is, percent-encoded and in base64, whatever the case (a URL's host and
@@ -21,8 +25,16 @@ const BODY_SECRET_LEN_MIN: usize = 8;
 /// removed everywhere.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    // Invariant: no empty needle; longest first, so that no part of a longer one stays.
-    needles: Arc<RwLock<Vec<SecretString>>>,
+    needles: Arc<RwLock<Needles>>,
+}
+
+#[derive(Default)]
+struct Needles {
+    lasting: Vec<SecretString>,
+    passing: VecDeque<SecretString>,
+    // Invariant: every form of the secrets above, none of them empty; longest first, so that no
+    // part of a longer one stays.
+    forms: Vec<SecretString>,
 }
 
 // === impl Redactor ===
@@ -30,25 +42,33 @@ pub struct Redactor {
 impl Redactor {
     /// Adds a secret in all its forms; an empty one adds nothing.
     pub fn learn(&self, secret: &str) {
-        let mut forms = vec![
-            secret.to_owned(),
-            percent_encode(secret),
-            url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-            // A body quotes `/` and `"` in its own way.
-            secret.replace('/', "\\/"),
-            secret.replace('\\', "\\\\").replace('"', "\\\""),
-        ];
-        // Without padding they are found with padding too.
-        forms.push(STANDARD_NO_PAD.encode(secret));
-        forms.push(URL_SAFE_NO_PAD.encode(secret));
         let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
-        for form in forms {
-            let known = |needle: &SecretString| needle.expose_secret() == form;
-            if !form.is_empty() && !needles.iter().any(known) {
-                needles.push(SecretString::from(form));
+        needles.lasting.push(secret.into());
+        needles.add_forms_of(secret);
+        needles.sort();
+    }
+
+    /// Adds a secret that others follow, in all its forms; the oldest such secret is forgotten for
+    /// it when there are too many to look for.
+    pub fn learn_passing(&self, secret: &str) {
+        let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
+        needles.passing.push_back(secret.into());
+        if needles.passing.len() > PASSING_MAX {
+            needles.passing.pop_front();
+            needles.forms.clear();
+            let secrets: Vec<_> = needles
+                .lasting
+                .iter()
+                .chain(&needles.passing)
+                .cloned()
+                .collect();
+            for secret in secrets {
+                needles.add_forms_of(secret.expose_secret());
             }
+        } else {
+            needles.add_forms_of(secret);
         }
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.expose_secret().len()));
+        needles.sort();
     }
 
     /// Adds the user information of basic authentication: the password, and both together.
@@ -95,7 +115,7 @@ impl Redactor {
     fn redact_longer_than(&self, len: usize, text: &[u8]) -> Option<Vec<u8>> {
         let needles = self.needles.read().unwrap_or_else(PoisonError::into_inner);
         let mut redacted: Option<Vec<u8>> = None;
-        for needle in needles.iter() {
+        for needle in &needles.forms {
             let needle = needle.expose_secret().as_bytes();
             if needle.len() <= len {
                 continue;
@@ -105,6 +125,35 @@ impl Redactor {
             }
         }
         redacted
+    }
+}
+
+// === impl Needles ===
+
+impl Needles {
+    fn add_forms_of(&mut self, secret: &str) {
+        let forms = [
+            secret.to_owned(),
+            percent_encode(secret),
+            url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+            // A body quotes `/` and `"` in its own way.
+            secret.replace('/', "\\/"),
+            secret.replace('\\', "\\\\").replace('"', "\\\""),
+            // Without padding they are found with padding too.
+            STANDARD_NO_PAD.encode(secret),
+            URL_SAFE_NO_PAD.encode(secret),
+        ];
+        for form in forms {
+            let known = |needle: &SecretString| needle.expose_secret() == form;
+            if !form.is_empty() && !self.forms.iter().any(known) {
+                self.forms.push(SecretString::from(form));
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        self.forms
+            .sort_by_key(|form| std::cmp::Reverse(form.expose_secret().len()));
     }
 }
 
@@ -198,6 +247,19 @@ mod tests {
         let clone = early.clone();
         early.learn("fetched-token");
         assert_eq!(clone.redact("Bearer fetched-token"), "Bearer [redacted]");
+    }
+
+    #[test]
+    fn of_passing_secrets_the_newest_are_removed() {
+        let redactor = redactor("lasting-secret");
+        // One of them is the lasting one too, which stays.
+        redactor.learn_passing("lasting-secret");
+        for number in 10..30 {
+            redactor.learn_passing(&format!("token-{number}"));
+        }
+        let text = "lasting-secret token-10 token-21 token-22 token-29";
+        let expected = "[redacted] token-10 token-21 [redacted] [redacted]";
+        assert_eq!(redactor.redact(text), expected);
     }
 
     #[test]

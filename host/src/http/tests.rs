@@ -8,6 +8,7 @@ mod secrets;
 mod server;
 mod setup;
 mod time;
+mod tokens;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -11,7 +11,9 @@ use reqwest::redirect::Policy;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::endpoint::Endpoint;
 use super::error::NewHttpClientError;
+use super::provider::ProviderHttp;
 use super::request::Method;
 use super::secret::Redactor;
 
@@ -125,6 +127,24 @@ impl fmt::Debug for WireResponse {
     }
 }
 
+// === impl TransportSettings ===
+
+impl TransportSettings {
+    /// The way to `endpoint`, which is the provider's own or its token server.
+    pub(super) fn of(config: &ProviderHttp, endpoint: &Endpoint, connections: usize) -> Self {
+        let is_loopback = endpoint.is_loopback();
+        let has_proxy = matches!(config.proxy, ProxySetting::Url(_));
+        Self {
+            connections,
+            proxy: config.proxy.clone(),
+            ca_file: config.ca_file.clone(),
+            // A proxy may be behind TLS even where the endpoint is not.
+            tls: endpoint.origin().scheme() == "https" || !is_loopback || has_proxy,
+            is_loopback,
+        }
+    }
+}
+
 // === impl ReqwestTransport ===
 
 impl ReqwestTransport {
@@ -193,6 +213,12 @@ impl Transport for ReqwestTransport {
             .boxed(),
         })
     }
+}
+
+/// The first value of an answer's header, its name in lower case.
+pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let header = headers.iter().find(|(own, _)| own == name);
+    header.map(|(_, value)| value.as_str())
 }
 
 fn proxy(url: &SecretString, redactor: &Redactor) -> Result<reqwest::Proxy, NewHttpClientError> {

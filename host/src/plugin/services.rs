@@ -228,13 +228,17 @@ async fn exchange(
         let kind = match error.class() {
             Class::Timeout => abi::ErrorKind::TIMEOUT,
             Class::Transport => abi::ErrorKind::TRANSPORT,
+            Class::ServerError => abi::ErrorKind::SERVER_ERROR,
             Class::RateLimited => abi::ErrorKind::RATE_LIMITED,
+            Class::Unauthorized => abi::ErrorKind::UNAUTHORIZED,
+            Class::Cancelled => abi::ErrorKind::CANCELLED,
             Class::PluginFault => abi::ErrorKind::PLUGIN_FAULT,
             _ => abi::ErrorKind::MALFORMED,
         };
-        let http_status = error.http_status().unwrap_or(0);
+        let retry_after_ms = error.retry_after().unwrap_or_default().as_millis();
         abi::AbiError {
-            http_status,
+            http_status: error.http_status().unwrap_or(0),
+            retry_after_ms: u64::try_from(retry_after_ms).unwrap_or(u64::MAX),
             ..abi::AbiError::new(kind, error.to_string())
         }
     })?;

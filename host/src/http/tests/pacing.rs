@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// When requests arrived, by path.
 type Arrivals = Arc<Mutex<Vec<(Instant, String)>>>;
 
-fn pacer(limits: &[&str]) -> Pacer {
+pub(super) fn pacer(limits: &[&str]) -> Pacer {
     let config = PacerConfig {
         windows: limits.iter().map(|limit| limit.parse().unwrap()).collect(),
         ..PacerConfig::default()
