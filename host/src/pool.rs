@@ -1,6 +1,7 @@
 //! The providers of a chain in the operator's order, and who may take work now.
 
 pub mod assemble;
+pub mod client;
 pub mod decision;
 pub mod learned;
 pub mod pacers;

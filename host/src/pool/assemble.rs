@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::client::{beside_token, http_client};
 use super::pacers::{Pacers, connections};
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
@@ -17,7 +18,7 @@ use crate::config::{self, Chain, Config, Finding};
 use crate::gate::{
     BreakerConfig, Gate, GateConfig, GateKey, Pacer, Persisted, ProviderType, WindowConfig,
 };
-use crate::http::{Credential, Endpoint, HttpClient, KeyPlace, ProviderHttp, ProxySetting};
+use crate::http::NewHttpClientError;
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
@@ -92,6 +93,13 @@ pub fn check(config: &Config, catalog: &Catalog) -> Findings {
             findings.errors.push(Finding {
                 place: config.place_of_option(&provider.name, pointer),
                 message: format!("provider `{}`: {option}: {}", provider.name, error.message),
+            });
+        }
+        if let Some(other) = beside_token(provider, &file.manifest) {
+            let message = NewHttpClientError::TwoAuthorizations { other };
+            findings.errors.push(Finding {
+                place: config.place_of(&format!("providers.{}.oauth2", provider.name)),
+                message: format!("provider `{}`: {message}", provider.name),
             });
         }
         let needs_key = file.manifest.key.as_ref().is_some_and(|key| key.required);
@@ -410,47 +418,4 @@ pub fn provider_key(key: &GateKey) -> ProviderKey {
         provider: key.provider.clone(),
         kind: key.kind,
     }
-}
-
-/// The client of a provider: its endpoint, its key where the manifest wants it.
-///
-/// # Errors
-///
-/// Which setting cannot work.
-pub fn http_client(
-    provider: &config::Provider,
-    manifest: &Manifest,
-    connections: u32,
-    clock: SharedClock,
-) -> Result<HttpClient, String> {
-    let endpoint =
-        Endpoint::parse(provider.endpoint.as_str()).map_err(|error| error.to_string())?;
-    let place = manifest
-        .key
-        .as_ref()
-        .map_or(KeyPlace::None, |key| match key.place {
-            crate::plugin::manifest::KeyPlace::Query => KeyPlace::Query(key.name.clone()),
-            crate::plugin::manifest::KeyPlace::Header => {
-                KeyPlace::Header(key.name.clone(), key.prefix.clone())
-            }
-        });
-    let mut http = ProviderHttp::new(provider.name.clone(), endpoint);
-    http.allow_http = provider.allow_http;
-    http.timeout = provider.timeout;
-    http.connections = connections as usize;
-    http.ca_file = provider.ca_file.clone();
-    let headers = provider.headers.iter();
-    http.headers = headers
-        .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-        .collect();
-    if let Some(key) = &provider.api_key {
-        http.credential = Credential::Key {
-            key: key.expose().into(),
-            place,
-        };
-    }
-    if let Some(proxy) = &provider.proxy {
-        http.proxy = ProxySetting::Url(proxy.expose().into());
-    }
-    HttpClient::new(http, clock).map_err(|error| error.to_string())
 }

@@ -1,7 +1,7 @@
 //! Settings that the configuration has a place for and that nothing acts on yet.
 //!
-//! A setting whose absence is dangerous (isolation that is asked for and not given, a token that
-//! is not fetched) stops its command; the others are told by `scanhost config check`.
+//! A setting whose absence is dangerous (isolation that is asked for and not given) stops its
+//! command; the others are told by `scanhost config check`.
 
 use crate::config::{Config, Finding, Isolation};
 
@@ -21,15 +21,6 @@ pub fn refused(config: &Config) -> Vec<Finding> {
                 format!(
                     "provider `{name}`: this version runs every plugin in its own process; remove \
                      `isolation` to accept that"
-                ),
-            );
-        }
-        if provider.oauth2.is_some() {
-            refuse(
-                "oauth2",
-                format!(
-                    "provider `{name}`: this version fetches no OAuth2 tokens; use `api_key`, or \
-                     take the provider out of its pools and this table out of the file"
                 ),
             );
         }
