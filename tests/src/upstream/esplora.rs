@@ -17,7 +17,6 @@ use super::rpc::quoted;
 
 const RATE_NOTICE: &str = r#"{"error":"Too Many Requests","message":"Blockstream Explorer API NOTICE: Your request rate exceeds the current limit. Starting July 15 2025, monthly unauthenticated usage will be capped at 500,000 requests/month and 700 requests/hour per IP. To maintain uninterrupted access, get your API key at: https://dashboard.blockstream.info"}"#;
 const MEMPOOL_RATE_PAGE: &str = r#"<html><head><title>429 Too Many Requests</title></head><body><center><h1>429 Too Many Requests</h1></center><center><h2>Sign Up for <a href="https://mempool.space/enterprise">Mempool Enterprise</a> to get increased API limits</h2></center></body></html>"#;
-const TOKEN_LIFE_MS: i64 = 300_000;
 
 pub(crate) fn inspect(request: &Request) -> Asked {
     let (_, path) = request.host_and_rest();
@@ -340,6 +339,7 @@ fn mempool_backend(path: &str, network: Network) -> Response {
 /// The client-credentials flow of an enterprise host: `POST /HOST/token`, then a bearer token.
 fn authorisation(request: &Request, host: &Host, path: &str, now_ms: i64) -> Option<Response> {
     let oauth2 = host.oauth2.as_ref()?;
+    let life_ms = i64::from(oauth2.token_life_ms);
     if path == "/token" {
         let form = super::http::form_pairs(std::str::from_utf8(&request.body).unwrap_or(""));
         let given = |name: &str| {
@@ -357,14 +357,13 @@ fn authorisation(request: &Request, host: &Host, path: &str, now_ms: i64) -> Opt
         }
         let body = format!(
             r#"{{"access_token":"token-{now_ms}","expires_in":{},"refresh_expires_in":0,"token_type":"Bearer","not-before-policy":0,"scope":"openid"}}"#,
-            TOKEN_LIFE_MS / 1000
+            life_ms / 1000
         );
         return Some(Response::json(200, body));
     }
     let token = request.header_value("authorization");
     let issued_ms = token.and_then(|token| token.strip_prefix("Bearer token-")?.parse().ok());
-    let fresh = issued_ms.is_some_and(|issued: i64| {
-        (issued..issued.saturating_add(TOKEN_LIFE_MS)).contains(&now_ms)
-    });
+    let fresh = issued_ms
+        .is_some_and(|issued: i64| (issued..issued.saturating_add(life_ms)).contains(&now_ms));
     (!fresh).then(|| Response::json(401, r#"{"error":"Unauthorized"}"#))
 }

@@ -60,6 +60,9 @@ pub struct Oauth2 {
     pub client_id: String,
     /// Client secret.
     pub client_secret: String,
+    /// How long a token lives, in milliseconds; five minutes as at Blockstream.
+    #[serde(default = "token_life_ms")]
+    pub token_life_ms: u32,
 }
 
 /// At most so many requests in any stretch of time of this length.
@@ -70,6 +73,20 @@ pub struct Window {
     pub max: usize,
     /// Length in milliseconds.
     pub per_ms: i64,
+}
+
+// === impl Oauth2 ===
+
+impl Oauth2 {
+    /// These credentials, for tokens that live as long as at Blockstream.
+    #[must_use]
+    pub fn new(client_id: &str, client_secret: &str) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            client_secret: client_secret.to_owned(),
+            token_life_ms: token_life_ms(),
+        }
+    }
 }
 
 // === impl Host ===
@@ -101,6 +118,10 @@ impl Host {
             HostKind::Evm | HostKind::Solana => "",
         }
     }
+}
+
+fn token_life_ms() -> u32 {
+    300_000
 }
 
 fn batch_max() -> usize {

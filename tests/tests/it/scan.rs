@@ -3,6 +3,7 @@
 mod keys;
 mod pools;
 mod refusals;
+mod tokens;
 
 use crate::lab::{Lab, Plugin, Setup};
 

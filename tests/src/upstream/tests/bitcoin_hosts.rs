@@ -178,12 +178,7 @@ fn another_chain_has_another_genesis_and_a_lagging_host_a_lower_tip() {
 #[test]
 fn an_enterprise_host_wants_a_fresh_token() {
     let mut world = world();
-    let [client_id, client_secret] = ["id", "s e"].map(str::to_owned);
-    let oauth2 = Oauth2 {
-        client_id,
-        client_secret,
-    };
-    world.host_mut("blockstream").unwrap().oauth2 = Some(oauth2);
+    world.host_mut("blockstream").unwrap().oauth2 = Some(Oauth2::new("id", "s e"));
     let tip = Request::get("/blockstream/api/blocks/tip/height");
     assert_eq!(world.handle(&tip, NOW_MS).status, 401);
 

@@ -13,13 +13,13 @@ use scanhost_tests::upstream::{BodyForm, Fault, Kind};
 use crate::lab::{API_KEY, Lab, Plugin, Setup};
 
 /// All that came to a port of another origin; it answers every request with `200 {}`.
-struct Elsewhere {
-    url: String,
+pub(super) struct Elsewhere {
+    pub(super) url: String,
     seen: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Elsewhere {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -36,7 +36,7 @@ impl Elsewhere {
         Self { url, seen }
     }
 
-    fn seen(&self) -> Vec<u8> {
+    pub(super) fn seen(&self) -> Vec<u8> {
         self.seen.lock().expect("no panic").clone()
     }
 }
@@ -49,7 +49,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 /// The key stands nowhere but in the file that holds it.
 #[track_caller]
-fn check_unseen(lab: &Lab, run: &Run, key: &str, allowed: &[&str]) {
+pub(super) fn check_unseen(lab: &Lab, run: &Run, key: &str, allowed: &[&str]) {
     assert!(!run.stdout.contains(key), "{}", run.stdout);
     assert!(!run.stderr.contains(key), "{}", run.stderr);
     let mut files = 0;
@@ -79,7 +79,7 @@ fn check_folder(folder: &Path, key: &str, allowed: &[&str], files: &mut usize) {
 }
 
 /// With everything logged.
-fn loud(lab: &Lab, setup: &Setup) {
+pub(super) fn loud(lab: &Lab, setup: &Setup) {
     let text = lab.config(setup).text();
     let text = text.replacen("level = \"warn\"", "level = \"trace\"", 1);
     lab.product.write("scanhost.toml", text);
@@ -197,4 +197,44 @@ fn a_redirect_takes_no_key_of_the_path_or_a_header_along() {
     check_unseen(&lab, &run, key, &["node.key"]);
     check_unseen(&lab, &run, token, &["token.key"]);
     assert_eq!(elsewhere.seen(), b"", "nobody calls there");
+}
+
+#[test]
+fn a_proxy_carries_all_and_its_password_stays_hidden() {
+    let proxy = Elsewhere::start();
+    let lab = Lab::new(Plugin::BscRpc, 3);
+    let password = "proxy-3c5a7e9f01";
+    let with_password = proxy
+        .url
+        .replace("http://", &format!("http://me:{password}@"));
+    lab.product.write("proxy.key", with_password);
+    let setup =
+        Setup::of(&["first"]).first("allow_http = true\nproxy = { file = \"proxy.key\" }\n");
+    let text = lab.config(&setup).text();
+    let text = text.replacen("level = \"warn\"", "level = \"trace\"", 1);
+    let endpoint = lab.upstream.endpoint("first");
+    let beyond = "http://node.example/rpc";
+    lab.product
+        .write("scanhost.toml", text.replacen(&endpoint, beyond, 1));
+    let run = lab.scan(&[]).expect(3);
+    let seen = proxy.seen();
+    let shown = String::from_utf8_lossy(&seen).into_owned();
+    assert!(holds(&seen, &format!("POST {beyond} ")), "{shown}");
+    assert!(holds(&seen, "proxy-authorization: Basic "), "{shown}");
+    check_unseen(&lab, &run, password, &["proxy.key"]);
+}
+
+#[test]
+fn a_ca_file_without_certificates_leaves_its_provider_out() {
+    let lab = Lab::new(Plugin::BscRpc, 3);
+    lab.product.write("ca.pem", "nothing");
+    lab.set_up(&Setup::of(&["first", "second"]).first("ca_file = \"ca.pem\"\n"));
+    let run = lab.scan(&[]).expect(0);
+    lab.expect_all_known(&run);
+    assert!(
+        run.stderr.contains("ca.pem holds no PEM certificate"),
+        "{}",
+        run.stderr
+    );
+    assert!(lab.asked("first").is_empty());
 }
