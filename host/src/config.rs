@@ -40,7 +40,7 @@ use std::sync::Arc;
 use figment::value::Dict;
 
 pub use self::breaker::{Breaker, BreakerKeys};
-pub use self::chain::{AddressSet, Chain, Network, OnMismatch, Scan, ScanAt, Strategy};
+pub use self::chain::{AddressSet, Chain, Network, OnMismatch, Scan, ScanAt, ScanOrder, Strategy};
 pub use self::duration::{format_duration, parse_duration};
 pub use self::endpoint::{Endpoint, KEY_PLACEHOLDER, Proxy};
 pub use self::env::{Env, PREFIX as ENV_PREFIX};

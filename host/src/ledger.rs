@@ -35,7 +35,7 @@ use tokio::sync::watch;
 pub use self::addresses::{AddressRow, AddressSet, Imported, ListError};
 pub use self::balances::{
     AssetTotal, BalanceCursor, BalanceFilter, BalanceRow, CellName, HistoryRow, KnownReading,
-    ReadingSource,
+    ReadingSource, Standing,
 };
 pub use self::commit::{BalanceChange, ChunkCommit, Committed};
 pub use self::decisions::KEPT as DECISIONS_KEPT;

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod forecast;
 pub mod identity;
 pub mod list;
+pub mod order;
 pub mod pass;
 mod pin;
 pub mod plan;

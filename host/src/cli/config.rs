@@ -2,12 +2,11 @@
 
 use std::io::Write;
 
-use super::context::{self, Context};
+use super::context::Context;
 use super::output;
 use super::{CliError, Exit};
 use crate::config::{Config, Loaded, StoreUrl};
 use crate::plugin::Catalog;
-use crate::pool::pending;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -22,7 +21,6 @@ pub(super) fn run(command: &Command, context: &Context) -> Result<Exit, CliError
     let lines: Vec<String> = match command {
         Command::Check => {
             let catalog = context.catalog(&loaded.config)?;
-            context::warn(&pending::without_effect(&loaded.config));
             summary(&loaded, &catalog)
         }
         Command::Show => loaded.show().collect(),

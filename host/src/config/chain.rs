@@ -95,6 +95,18 @@ words! {
     }
 }
 
+words! {
+    /// Which addresses of a set are asked for first.
+    ScanOrder {
+        /// Those that stand first in the list.
+        List = "list",
+        /// Those with a cell that was never known, then those that the last pass missed.
+        Stale = "stale",
+        /// Those with a balance above zero.
+        Funded = "funded",
+    }
+}
+
 impl Leaf for Commitment {
     fn read(item: &Item<'_>) -> Option<Self> {
         let words = [Self::Latest, Self::Confirmed, Self::Finalized];
@@ -124,6 +136,8 @@ pub struct Scan {
     pub sample: Option<f64>,
     /// Default event.
     pub on_mismatch: OnMismatch,
+    /// Default list.
+    pub order: ScanOrder,
 }
 
 /// One of `[[chains.NAME.addresses]]`.
@@ -305,6 +319,7 @@ fn scan(mut table: Table<'_>) -> Option<Scan> {
     let at = table.required("at");
     let sample = table.optional::<Percent>("sample").map(|share| share.0);
     let on_mismatch = table.required("on_mismatch");
+    let order = table.required("order");
     if every == Some(Duration::ZERO) {
         table.wrong(
             "every",
@@ -322,6 +337,7 @@ fn scan(mut table: Table<'_>) -> Option<Scan> {
         at: at?,
         sample: sample.filter(|share| *share > 0.0),
         on_mismatch: on_mismatch?,
+        order: order?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Balances and their history: what can be stored, and how it is read back.
 
+use std::collections::HashMap;
+
 use ruint::Uint;
 use sqlx::any::AnyRow;
 
@@ -7,7 +9,7 @@ use super::Ledger;
 use super::engine::Engine;
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{get, get_parsed, statement, texts};
+use super::sql::{get, get_count, get_parsed, statement, texts};
 use crate::model::{Amount, Asset, ChainName, Commitment, PassId, ProviderName, Reading, Symbol};
 
 /// Rows read at once when everything is gone through.
@@ -131,6 +133,17 @@ pub struct BalanceCursor {
     pub chain: ChainName,
     /// Address and asset.
     pub cell: CellName,
+}
+
+/// What is known of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Cells that are known.
+    pub known: u64,
+    /// When the oldest of them was read, in milliseconds since 1970.
+    pub oldest: i64,
+    /// Whether any of them is above zero.
+    pub is_funded: bool,
 }
 
 /// Exact total of one asset.
@@ -315,6 +328,44 @@ impl Ledger {
             .await?
             .iter()
             .map(BalanceRow::from_row)
+            .collect()
+    }
+
+    /// How each of these addresses (in canonical form) stands with these assets; addresses of which
+    /// nothing is known are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn standings(
+        &self,
+        chain: &ChainName,
+        addresses: &[&str],
+        assets: &[&str],
+    ) -> Result<HashMap<String, Standing>, LedgerError> {
+        let sql = format!(
+            "SELECT address, COUNT(*) AS cells, MIN(observed_at) AS oldest, \
+             MAX(amount_key) AS most FROM balances \
+             WHERE chain = $1 AND address IN {} AND asset IN {} GROUP BY address",
+            self.engine().texts_of(2),
+            self.engine().texts_of(3),
+        );
+        let rows = statement(sql)
+            .bind(chain.as_str())
+            .bind(texts(addresses))
+            .bind(texts(assets))
+            .all(self.readers(), "read how addresses stand")
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let most: String = get(row, "balances", "most")?;
+                let standing = Standing {
+                    known: get_count(row, "balances", "cells")?,
+                    oldest: get(row, "balances", "oldest")?,
+                    is_funded: most.bytes().any(|digit| digit != b'0'),
+                };
+                Ok((get(row, "balances", "address")?, standing))
+            })
             .collect()
     }
 

@@ -1,7 +1,6 @@
 //! Settings that the configuration has a place for and that nothing acts on yet.
 //!
-//! A setting whose absence is dangerous (isolation that is asked for and not given) stops its
-//! command; the others are told by `scanhost config check`.
+//! Their absence is dangerous (isolation that is asked for and not given), so they stop every command.
 
 use crate::config::{Config, Finding, Isolation};
 
@@ -23,25 +22,6 @@ pub fn refused(config: &Config) -> Vec<Finding> {
                      `isolation` to accept that"
                 ),
             );
-        }
-    }
-    findings
-}
-
-/// Settings that have no effect in this version.
-#[must_use]
-pub fn without_effect(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut tell = |path: String, what: &str| {
-        findings.push(Finding {
-            place: config.place_of(&path),
-            message: format!("{what} has no effect in this version"),
-        });
-    };
-    for chain in config.chains.values() {
-        let at = |key: &str| format!("chains.{}.{key}", chain.name);
-        if chain.scan.every.is_some() {
-            tell(at("scan.every"), "`every`");
         }
     }
     findings

@@ -18,11 +18,13 @@ use super::ScanError;
 use super::commit::Sink;
 use super::engine::{Ending, Engine, Outcome, Patience, Progress};
 use super::list::AddressList;
+use super::order::Order;
 use super::plan::Plan;
 use crate::clock::SharedClock;
-use crate::config::Chain;
+use crate::config::{Chain, ScanOrder};
 use crate::ledger::{
-    CellName, ChunkCommit, Ledger, LedgerError, Pass, PassEnd, PassKind, PassRow, PassSpec,
+    CellName, ChunkCommit, Ledger, LedgerError, Pass, PassEnd, PassFilter, PassKind, PassRow,
+    PassSpec,
 };
 use crate::model::{Asset, PassId};
 use crate::pool::Pool;
@@ -142,8 +144,25 @@ impl PassRun<'_> {
         };
         let name = &self.chain.name;
         let plan = Plan::new(self.list, self.assets, name, pass, self.ledger)?;
-        let plan = plan.without(self.settled.as_deref());
+        let plan = plan
+            .without(self.settled.as_deref())
+            .ordered(self.order(pass).await?);
         engine.run(pass, plan).await
+    }
+
+    async fn order(&self, pass: &Pass) -> Result<Order, LedgerError> {
+        let order = self.chain.scan.order;
+        if order == ScanOrder::List || self.kind == PassKind::Spot {
+            return Ok(Order::default());
+        }
+        let filter = PassFilter {
+            chain: Some(self.chain.name.clone()),
+            kind: Some(PassKind::Set),
+            status: None,
+        };
+        let newest = self.ledger.pass_page(&filter, None, 2).await?;
+        let before = newest.into_iter().find(|row| row.id != pass.id);
+        Ok(Order::new(order, before.map(|row| row.started_at)))
     }
 
     /// Gives the pass its one last event, as its outcome was. `stopped` is what a cancelled one is

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ScanError;
 use super::list::{AddressList, Entries};
+use super::order::Order;
 use super::pass::SettledCells;
 use super::queue::Item;
 use crate::ledger::{Ledger, Pass};
@@ -23,6 +24,7 @@ pub struct Plan<'a> {
     chain: &'a ChainName,
     pass: &'a Pass,
     ledger: &'a Ledger,
+    order: Order,
     /// What this process knows to be settled, beside what the ledger tells.
     settled: Option<&'a SettledCells>,
 }
@@ -49,8 +51,16 @@ impl<'a> Plan<'a> {
             chain,
             pass,
             ledger,
+            order: Order::default(),
             settled: None,
         })
+    }
+
+    /// Takes the addresses in this order.
+    #[must_use]
+    pub fn ordered(mut self, order: Order) -> Self {
+        self.order = order;
+        self
     }
 
     /// Leaves these cells out as well.
@@ -77,18 +87,32 @@ impl<'a> Plan<'a> {
     ///
     /// The list or the ledger cannot be read.
     pub async fn next(&mut self) -> Result<Option<Vec<Item>>, ScanError> {
-        let entries = self
-            .entries
-            .next_chunk(PLAN_CHUNK)
-            .map_err(ScanError::List)?;
-        if entries.is_empty() {
-            return Ok(None);
-        }
-        let addresses: Vec<Arc<str>> = entries
-            .into_iter()
-            .filter_map(|entry| entry.canonical)
-            .map(Arc::from)
-            .collect();
+        let addresses = loop {
+            let entries = self
+                .entries
+                .next_chunk(PLAN_CHUNK)
+                .map_err(ScanError::List)?;
+            if entries.is_empty() {
+                if self.again || !self.order.next_turn() {
+                    return Ok(None);
+                }
+                self.entries = self.list.entries().map_err(ScanError::List)?;
+                continue;
+            }
+            let addresses = entries.into_iter().filter_map(|entry| entry.canonical);
+            let addresses: Vec<Arc<str>> = addresses.map(Arc::from).collect();
+            // The second time the order makes no difference: what is left was asked for already.
+            if self.again {
+                break addresses;
+            }
+            let chosen = self
+                .order
+                .choose(addresses, self.chain, self.assets, self.ledger);
+            let chosen = chosen.await?;
+            if !chosen.is_empty() {
+                break chosen;
+            }
+        };
         let mut done = if self.pass.resumed || self.again {
             let addresses: Vec<&str> = addresses.iter().map(|address| &**address).collect();
             self.ledger

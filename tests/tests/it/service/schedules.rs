@@ -1,5 +1,7 @@
 use serde_json::json;
 
+use scanhost_tests::upstream::{BodyForm, Fault, Kind, World};
+
 use crate::lab::{Lab, Plugin, Setup};
 use crate::served::Served;
 
@@ -59,4 +61,65 @@ fn a_list_that_cannot_be_read_is_told_and_the_service_goes_on() {
     lab.product.write("list.csv", list);
     lab.wait_until(|| !served.items("scans?status=complete").is_empty());
     lab.wait_until(|| trouble().is_null());
+}
+
+/// The addresses in the order in which a host was asked for their balances.
+fn asked(lab: &Lab) -> Vec<String> {
+    let log = lab.asked("first").into_iter();
+    let address = |path: String| path.rsplit('/').next().map(str::to_owned);
+    log.filter_map(|entry| address(entry.method)).collect()
+}
+
+#[test]
+fn what_was_never_known_and_what_the_last_scan_missed_is_asked_for_first() {
+    let lab = Lab::new(Plugin::Blockstream, 30);
+    let scan = "scan = { budget = \"2s\", max_pool_failures = 2, order = \"stale\" }\n";
+    let breaker = "breaker = { failures = 3, cooldown = \"300ms\" }\n";
+    let setup = Setup::of(&["first"])
+        .chain(&format!("{breaker}{scan}"))
+        .first("connections = 1");
+    lab.set_up(&setup);
+    let (never, missed) = (&lab.addresses[20], &lab.addresses[10]);
+    let body = BodyForm::Html;
+    let refuses =
+        |address: &str| Fault::at("first", Kind::Status { code: 400, body }).address(address);
+    lab.fault(refuses(never));
+    let served = Served::start(&lab.product);
+    served.ended(&served.scan("btc"));
+    lab.fault(refuses(missed));
+    served.ended(&served.scan("btc"));
+    lab.upstream.mend();
+    lab.upstream.with(World::clear_log);
+    let scan = served.ended(&served.scan("btc"));
+    assert_eq!(scan["known"], 30, "{scan}");
+    let asked = asked(&lab);
+    assert_eq!(asked.len(), 30, "each once");
+    assert_eq!(asked[..2], [never.clone(), missed.clone()]);
+    let rest: Vec<_> = lab
+        .addresses
+        .iter()
+        .filter(|it| *it != never && *it != missed)
+        .collect();
+    assert_eq!(
+        asked[2..].iter().collect::<Vec<_>>(),
+        rest,
+        "the rest as the list has it"
+    );
+}
+
+#[test]
+fn what_is_funded_is_asked_for_first() {
+    let lab = Lab::new(Plugin::Blockstream, 30);
+    let scan = "scan = { budget = \"2s\", max_pool_failures = 2, order = \"funded\" }\n";
+    lab.set_up(&Setup::of(&["first"]).chain(scan).first("connections = 1"));
+    let served = Served::start(&lab.product);
+    served.ended(&served.scan("btc"));
+    lab.upstream.with(World::clear_log);
+    served.ended(&served.scan("btc"));
+    let truth = lab.truth();
+    let is_funded = |address: &String| truth.amount_of(address, "BTC").unwrap().to_string() != "0";
+    let (funded, empty): (Vec<_>, Vec<_>) = lab.addresses.iter().partition(|it| is_funded(it));
+    assert!(!funded.is_empty() && !empty.is_empty());
+    let expected: Vec<&String> = funded.into_iter().chain(empty).collect();
+    assert_eq!(asked(&lab).iter().collect::<Vec<_>>(), expected);
 }
