@@ -240,6 +240,8 @@ impl App {
         change: impl FnOnce(&Member),
     ) -> Result<Arc<Member>, LedgerError> {
         let _one = self.inner.changing.lock().await;
+        // What cannot be kept over a restart is not done at all.
+        self.ledger().check_writable().await?;
         // A reload may have put another gate in its place meanwhile.
         let setup = self.setup();
         let current = setup.chains.get(chain).and_then(|chain| {

@@ -56,8 +56,13 @@ impl Served {
     /// The same, with more variables.
     pub(crate) fn with(product: &Product, variables: &[(&str, &str)]) -> Self {
         let mut command = product.command(&["serve"]);
-        command.env("SCANHOST__SERVICE__LISTEN", "127.0.0.1:0");
         command.envs(variables.iter().copied());
+        Self::of(command)
+    }
+
+    /// A command that becomes the service, on a free port.
+    pub(crate) fn of(mut command: std::process::Command) -> Self {
+        command.env("SCANHOST__SERVICE__LISTEN", "127.0.0.1:0");
         let mut running = Running::of(command);
         running.read_on();
         let url_of = |said: &str| {

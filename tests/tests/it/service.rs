@@ -9,3 +9,4 @@ mod reload;
 mod scans;
 mod schedules;
 mod security;
+mod troubles;

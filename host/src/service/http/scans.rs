@@ -18,6 +18,8 @@ use crate::ledger::{
     BalanceFilter, CellName, HoleRow, PassCursor, PassFilter, PassKind, PassRow, PassStatus,
 };
 use crate::model::{Asset, PassId};
+use crate::scan::list::ListError;
+use crate::scan::source::SourceError;
 use crate::service::app::App;
 use crate::service::chain::{StartError, Wanted};
 
@@ -283,6 +285,11 @@ fn refused(chain: &crate::model::ChainName, error: StartError) -> Problem {
             )
             .with_errors(mistakes.collect())
         }
+        StartError::Source(SourceError::List(error @ ListError::Spool(_))) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no_temporary_space",
+            error.to_string(),
+        ),
         StartError::Source(error) => {
             Problem::unprocessable("addresses_unreadable", error.to_string())
         }
