@@ -6,7 +6,7 @@ TARGET = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_
 PROFILE = $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench soak check fmt lint doc tools rust nextest clean
+.PHONY: help run demo test bench soak check fmt lint doc tools api rust nextest clean
 
 run: rust ## scan the sample lists of config/ on mainnet, no key needed (exit 3: some cells unknown)
 	cargo build --release --locked --workspace --exclude scanhost-tests
@@ -46,6 +46,11 @@ doc: rust ## the documentation of all crates, opened in a browser
 
 tools: ## put what tests need beside cargo (Anvil, a local EVM node) into .tools/
 	@scripts/tools.sh
+
+api: rust tools ## refresh docs/api: the document of the service's API, and its TypeScript types
+	cargo build --locked -p scanhost
+	"$(TARGET)/debug/scanhost" openapi > docs/api/openapi.json
+	.tools/node_modules/.bin/openapi-typescript docs/api/openapi.json > docs/api/scanhost.d.ts
 
 clean: rust ## remove what was built and downloaded
 	cargo clean

@@ -13,6 +13,7 @@ mod health;
 mod init;
 mod jobs;
 mod judge;
+mod openapi;
 mod output;
 mod plan;
 mod plugins;
@@ -68,6 +69,8 @@ enum Command {
     Init(init::Args),
     /// Ask every provider: chain, height, one balance, key
     Doctor(doctor::Args),
+    /// Print the OpenAPI document of the service's API
+    Openapi,
     /// Run the real pool under scripted faults, on virtual time
     Simulate(simulate::Args),
 }
@@ -149,6 +152,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Addresses(command) => addresses::run(command, &context).await,
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(args, &context).await,
+        Command::Openapi => openapi::run(),
         Command::Simulate(_) => unreachable!("`main` has run it without this runtime"),
     }
 }

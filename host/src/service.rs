@@ -112,6 +112,17 @@ pub async fn serve(
     Ok(())
 }
 
+/// The `OpenAPI` 3.1 document of the API, as a service without a base path has it.
+///
+/// # Panics
+///
+/// Never: the document is made of what serializes.
+#[must_use]
+pub fn openapi() -> String {
+    let document = http::document("/");
+    document.to_pretty_json().expect("a document serializes")
+}
+
 async fn until_shutdown<T>(app: &App, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

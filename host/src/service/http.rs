@@ -24,6 +24,8 @@ mod session;
 mod totals;
 mod views;
 
+pub(super) use self::openapi::document;
+
 use std::any::Any;
 
 use axum::Router;

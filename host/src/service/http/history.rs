@@ -84,7 +84,11 @@ struct ChangeView {
 
 /// Every change of a balance, oldest first, as far back as it is kept.
 #[utoipa::path(get, path = "/balances/history", tag = "balances", params(HistoryQuery),
-    responses((status = 200, body = Page<ChangeView>), (status = "4XX", body = Problem)))]
+    responses(
+        (status = 200, content(
+            (Page<ChangeView> = "application/json"),
+            (String = "text/csv; charset=utf-8"))),
+        (status = "4XX", body = Problem)))]
 async fn history(
     State(app): State<App>,
     headers: HeaderMap,
