@@ -7,7 +7,7 @@ import { plural } from './format.js';
 import { mark } from './parts.js';
 import { release } from './actions.js';
 import { mayChange, on, state } from './store.js';
-import { endOf, isForced, levelOf, providerKey, reasonOf, stalenessOf, untilOf } from './words.js';
+import { brokeOff, endOf, errorOf, isForced, levelOf, providerKey, reasonOf, stalenessOf, unknownOf, untilOf } from './words.js';
 
 const SHOWN = 6;
 const RANK = { bad: 0, warn: 1, off: 2 };
@@ -42,24 +42,22 @@ function items() {
       level: provider.status === 'healthy' ? 'off' : levelOf(provider),
       name: provider.provider,
       place: provider.type === 'scan' ? provider.chain : `${provider.chain}, ${provider.type}`,
-      word: provider.status === 'healthy' ? 'forced' : provider.status,
+      word: provider.status === 'healthy' ? 'forced' : provider.state === null ? 'not loaded' : provider.status,
       text: reasonOf(provider),
-      error: provider.last_error_msg && provider.status !== 'healthy' ? provider.last_error_msg : null,
+      error: provider.status === 'healthy' ? null : errorOf(provider),
       until: untilOf(provider),
       end: endOf(provider),
-      ends: provider.state !== 'closed' || untilOf(provider) !== null,
+      ends: provider.state !== null && (provider.state !== 'closed' || untilOf(provider) !== null),
       provider: forced ? provider : null,
       href: '#providers',
     });
   }
   for (const chain of state.chains ?? []) {
-    for (const it of chain.unusable ?? []) {
-      found.push({ key: `unusable ${chain.name}/${it.provider}`, level: 'bad', name: it.provider, place: chain.name, word: 'not loaded', text: it.message, href: '#providers' });
-    }
     const stale = stalenessOf(chain, now());
-    const holes = chain.holes > 0 ? `${plural(chain.holes, 'balance')} unknown after its last pass` : null;
+    const unknown = unknownOf(chain.last_scan) ?? 0;
+    const holes = unknown > 0 ? `${plural(unknown, 'balance')} unknown after its last pass` : null;
     if (stale || holes) {
-      found.push({ key: `chain ${chain.name}`, level: 'warn', name: chain.name, place: '', word: stale?.[0] ?? 'unknown', text: [stale?.[1], holes].filter(Boolean).join('; '), href: holes ? '#holes' : '#chains' });
+      found.push({ key: `chain ${chain.name}`, level: brokeOff(chain) ? 'bad' : 'warn', name: chain.name, place: '', word: stale?.[0] ?? 'unknown', text: [stale?.[1], holes].filter(Boolean).join('; '), href: holes ? '#holes' : '#chains' });
     }
   }
   return found.sort((a, b) => RANK[a.level] - RANK[b.level]);

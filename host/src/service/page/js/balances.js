@@ -5,11 +5,12 @@ import { byId, fill, h } from './dom.js';
 import { age } from './clock.js';
 import { count, plain } from './format.js';
 import { address, lastGood, money } from './parts.js';
-import { changed, on, state } from './store.js';
+import { changed, offers, on, state } from './store.js';
 import { follow } from './live.js';
 import { pager, table } from './table.js';
 
-const LIMIT = 25;
+// A card of a phone is as high as five rows of a table.
+const LIMIT = matchMedia('(max-width: 760px)').matches ? 8 : 25;
 
 let shown = null;
 let totals = null;
@@ -24,8 +25,8 @@ export function start() {
     keyOf: cellOf,
     columns: [
       { label: 'Address', kind: 'who', data: (it) => it.address, show: address },
-      { label: 'Chain', data: (it) => it.chain, show: (chain) => chain },
-      { label: 'Asset', data: (it) => [it.asset, it.contract], show: ([symbol, contract]) => h('span', { title: contract }, symbol) },
+      { label: 'Chain', kind: 'pair', data: (it) => it.chain, show: (chain) => chain },
+      { label: 'Asset', kind: 'pair second', data: (it) => [it.asset, it.contract], show: ([symbol, contract]) => h('span', { title: contract }, symbol) },
       { label: 'Amount', kind: 'number wide', data: (it) => [it.amount ?? null, it.decimals, it.pending, it.hole], show: amountOf },
       { label: 'Source', data: (it) => [it.provider, it.height, it.commitment, it.scope], show: source },
       { label: 'Age', data: (it) => it.observed_at ?? null, show: (at) => age(at, 'never read') },
@@ -63,6 +64,7 @@ export function start() {
 
   async function sumUp() {
     try {
+      if (!await offers('balances/totals')) return;
       totals = (await all('balances/totals', { chain: filter(form).chain }, 200)).items;
       changed('balances');
     } catch {
@@ -120,9 +122,10 @@ function choose(select) {
   fill(select, names, () => [h('option', { value: '' }, 'all'), names.map((name) => h('option', { value: name }, name))]);
 }
 
-/** A stored balance, with the hole that the last pass left in its place. */
+/** A stored balance, with the hole that the last pass left in its place, if none has read it since. */
 function withHole(balance) {
-  const hole = state.holes?.items.find((it) => cellOf(it) === cellOf(balance));
+  const isNewer = (hole) => Date.parse(hole.at) > Date.parse(balance.observed_at);
+  const hole = state.holes?.items.find((it) => cellOf(it) === cellOf(balance) && isNewer(it));
   return hole ? { ...balance, hole: { class: hole.class, message: hole.message } } : balance;
 }
 

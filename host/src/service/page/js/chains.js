@@ -7,7 +7,7 @@ import { cancel, scanNow } from './actions.js';
 import { buttons, mark } from './parts.js';
 import { mayChange, on, state } from './store.js';
 import { table } from './table.js';
-import { scanWord, stalenessOf } from './words.js';
+import { scanWord, stalenessOf, unknownOf } from './words.js';
 
 export function start() {
   const view = table(byId('chains-body'), {
@@ -19,8 +19,8 @@ export function start() {
       { label: 'Last complete pass', data: (it) => [it.last_complete_at, stalenessOf(it, now()) !== null], show: fresh },
       { label: 'Oldest balance', data: (it) => [it.balances?.oldest_observed_at ?? null, it.balances?.count ?? null, isOld(it)], show: oldest },
       { label: 'Balances', kind: 'number pair', data: (it) => it.balances?.count ?? null, show: (stored) => (stored === 0 ? h('span', { class: 'none' }, 'none') : count(stored)) },
-      { label: 'Unknown', kind: 'number pair second', data: (it) => [it.last_scan ? it.holes : null], show: holes },
-      { label: 'Providers', data: (it) => [health(it.name), it.unusable?.length ?? 0], show: providers },
+      { label: 'Unknown', kind: 'number pair second', data: (it) => [unknownOf(it.last_scan)], show: holes },
+      { label: 'Providers', data: (it) => health(it.name), show: providers },
       { label: 'Pass', kind: 'pass', data: passOf, show: pass },
       { label: 'Action', hidden: true, kind: 'actions', live: action },
     ],
@@ -60,11 +60,11 @@ function health(chain) {
   return { all: mine.length, good: mine.filter((it) => it.status === 'healthy').length, down: mine.filter((it) => it.status === 'down').length };
 }
 
-function providers([found, unusable]) {
+function providers(found) {
   if (found === null) return h('span', { class: 'none' }, 'unknown');
-  const all = found.all + unusable;
+  const { all } = found;
   if (all === 0) return [mark('warn'), 'none in its pool'];
-  const level = found.down + unusable === all ? 'bad' : found.good < all ? 'warn' : 'good';
+  const level = found.down === all ? 'bad' : found.good < all ? 'warn' : 'good';
   return [mark(level), `${found.good} of ${all} healthy`];
 }
 

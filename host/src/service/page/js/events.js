@@ -1,29 +1,50 @@
-// Events: what happened, the newest first.
+// Events: what happened, the newest first, as far back as the service keeps it.
 
 import { byId, h } from './dom.js';
-import { age, now } from './clock.js';
-import { amountText, count, duration, plain, utc } from './format.js';
+import { age } from './clock.js';
+import { amountText, count, duration, plain } from './format.js';
 import { mark } from './parts.js';
-import { on, state } from './store.js';
+import { loadOlder, on, state, wantEvents } from './store.js';
 import { table } from './table.js';
 import { causeWord, stateWord } from './words.js';
 
-const SHOWN = 60;
+const KINDS = {
+  all: null,
+  providers: ['provider_state'],
+  scans: ['scan_started', 'scan_token_error', 'scan_error', 'scan_complete'],
+  balances: ['balance_changed'],
+};
 
 export function start() {
-  const since = new Date(now()).toISOString();
   const view = table(byId('events-body'), {
     caption: 'What happened, the newest first',
-    empty: `Nothing has happened since this page was opened, ${utc(since)}.`,
-    keyOf: (it) => it.id ?? `${it.at} ${it.type}`,
+    empty: 'Nothing of this kind has happened, as far back as it is kept.',
+    keyOf: (it) => it.id,
     columns: [
       { label: 'When', data: (it) => it.at, show: (at) => age(at) },
       { label: 'Chain', data: (it) => it.data.chain ?? null, show: (chain) => h('span', { class: 'name' }, chain ?? '') },
       { label: 'What', kind: 'what', data: (it) => [it.type, it.data], show: what },
-      { label: 'Number', kind: 'number', data: (it) => it.id ?? null, show: (id) => h('span', { class: 'none' }, id ?? '') },
+      { label: 'Number', kind: 'number', data: (it) => it.id, show: (id) => h('span', { class: 'none' }, id) },
     ],
   });
-  on(['events', 'chains'], () => view.show(state.events.slice(0, SHOWN)));
+  const older = byId('events-older');
+  const problem = byId('events-problem');
+  on(['events', 'chains'], () => {
+    const failed = state.events === null ? state.failed.get('events')?.message ?? null : null;
+    view.show(state.events, failed);
+    older.hidden = state.older === null;
+  });
+  older.addEventListener('click', async () => {
+    problem.textContent = '';
+    older.disabled = true;
+    try {
+      await loadOlder();
+    } catch (reason) {
+      problem.textContent = reason.message;
+    }
+    older.disabled = false;
+  });
+  byId('events-kind').addEventListener('change', (event) => wantEvents(KINDS[event.target.value]));
 }
 
 function what([type, data]) {

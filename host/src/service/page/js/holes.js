@@ -2,12 +2,13 @@
 
 import { byId, h } from './dom.js';
 import { age } from './clock.js';
-import { plain } from './format.js';
+import { plain, plural } from './format.js';
 import { address, lastGood } from './parts.js';
 import { on, state } from './store.js';
 import { pager, table } from './table.js';
+import { unknownOf } from './words.js';
 
-const LIMIT = 25;
+const LIMIT = 10;
 
 export function start() {
   const view = table(byId('holes-body'), {
@@ -30,13 +31,25 @@ export function start() {
     const items = found?.items.slice(from, from + LIMIT) ?? null;
     pages.loaded(items ?? [], found && from + LIMIT < found.items.length ? String(from + LIMIT) : null);
     const failed = found === null ? state.failed.get('holes')?.message ?? null : null;
-    view.show(items, failed ?? (items?.length === 0 ? nothing() : null));
+    view.show(items, failed, items?.length === 0 ? nothing() : null);
   }
 
+  const rest = byId('holes-rest');
   on(['holes', 'chains'], () => {
+    rest.textContent = notAsked();
+    rest.hidden = rest.textContent === '';
     if (Number(pages.cursor() ?? 0) >= (state.holes?.items.length ?? 0)) pages.first();
     show();
   });
+}
+
+/** Cells that a pass which ended early never came to: nobody gave a reason for each of them. */
+function notAsked() {
+  const parts = (state.chains ?? [])
+    .map(({ name, last_scan: scan }) => [name, scan ? unknownOf(scan) - scan.unknown : 0])
+    .filter(([, left]) => left > 0)
+    .map(([name, left]) => `${plural(left, 'balance')} of ${name}`);
+  return parts.length === 0 ? '' : `Unknown too, since the pass ended before they were asked for: ${parts.join(', ')}.`;
 }
 
 /** An empty list says something only of chains that were scanned. */
@@ -54,10 +67,20 @@ function decimalsOf(hole) {
 
 function why([word, message, providers]) {
   return [
-    h('span', {}, h('span', { class: 'word' }, plain(word)), message ? ` ${message}` : ''),
+    h('span', {}, h('span', { class: 'word' }, plain(word)), message ? `: ${message}` : ''),
     providers?.length > 0
-      ? h('ul', { class: 'said' }, providers.map((it) => h('li', { class: 'sub' },
-        `${it.provider}: ${plain(it.class)}${it.http_status ? ` (HTTP ${it.http_status})` : ''}${it.message ? `, ${it.message}` : ''}`)))
+      ? h('ul', { class: 'said' }, alike(providers).map(([text, names]) => h('li', { class: 'sub' }, `${names.join(', ')}: ${text}`)))
       : null,
   ];
+}
+
+/** What providers said, each once, with all who said so. */
+function alike(providers) {
+  const groups = new Map();
+  for (const it of providers) {
+    const status = it.http_status && !it.message?.startsWith(`HTTP ${it.http_status}`) ? ` (HTTP ${it.http_status})` : '';
+    const text = `${plain(it.class)}${status}${it.message ? `, ${it.message}` : ''}`;
+    groups.set(text, [...(groups.get(text) ?? []), it.provider]);
+  }
+  return [...groups];
 }

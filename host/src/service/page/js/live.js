@@ -78,8 +78,7 @@ function took(type, frame) {
   }
   const event = { id: frame.lastEventId || null, type, data, at: data.at ?? new Date(now()).toISOString() };
   act(type, data);
-  // Progress and the state at the beginning of a stream are no happenings.
-  if (type !== 'scan_progress' && type !== 'scan_state') store.keep(event);
+  store.keep(event);
   for (const callback of onEvent) callback(event);
 }
 

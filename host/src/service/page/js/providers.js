@@ -1,13 +1,13 @@
 // Providers: their gates, what they last said, what an operator may do with them.
 
 import { byId, fill, h } from './dom.js';
-import { age, until } from './clock.js';
+import { age, now, until } from './clock.js';
 import { count, duration, plain, utc } from './format.js';
 import { force, release } from './actions.js';
 import { buttons, facts, standing } from './parts.js';
 import { mayChange, on, state } from './store.js';
 import { table } from './table.js';
-import { causeWord, endOf, isForced, providerKey, reasonOf, stateWord, untilOf } from './words.js';
+import { causeWord, endOf, errorOf, isForced, providerKey, reasonOf, stateWord, untilOf } from './words.js';
 
 const HISTORY = 12;
 
@@ -20,14 +20,14 @@ export function start() {
     columns: [
       { label: 'Provider', kind: 'who', data: (it) => [it.provider, it.chain, it.type, it.plugin], show: name },
       { label: 'State', data: (it) => [it.status, it.state], show: (data, it) => standing(it) },
-      { label: 'Why, and last error', kind: 'why', data: (it) => [reasonOf(it), untilOf(it), it.state, it.last_error, it.last_error_msg, endOf(it)], show: why },
-      { label: 'Fails', kind: 'number', data: (it) => it.consecutive_fails ?? null, show: count },
+      { label: 'Why, and last error', kind: 'why', data: (it) => [reasonOf(it), untilOf(it), it.state, it.last_error, errorOf(it), endOf(it)], show: why },
       { label: 'Last answer', data: (it) => it.last_success ?? null, show: (at) => age(at, 'never') },
-      { label: 'Requests today', kind: 'number', data: (it) => today(it)?.requests ?? null, show: (used) => (used === null ? h('span', { class: 'none' }, 'none counted') : count(used)) },
+      { label: 'Fails', kind: 'number pair', data: (it) => (it.state === null ? null : it.consecutive_fails ?? null), show: count },
+      { label: 'Requests today', kind: 'number pair second', data: (it) => today(it)?.requests ?? null, show: (used) => (used === null ? h('span', { class: 'none' }, 'none counted') : count(used)) },
       { label: 'Action', hidden: true, kind: 'actions', live: actions },
     ],
   });
-  on(['providers', 'session', 'events', 'chains'], () => {
+  on(['providers', 'session', 'transitions', 'chains'], () => {
     const problem = state.providers === null ? state.failed.get('providers')?.message ?? null : null;
     view.show(state.providers && inOrder(state.providers), problem);
   });
@@ -65,16 +65,16 @@ function why([reason, end, gate, at, message, words]) {
 
 /** The usage row of the service's present day. */
 function today(provider) {
-  const days = [...(provider.usage ?? [])].sort((a, b) => (a.day < b.day ? 1 : -1));
-  return days[0] ?? null;
+  const day = utc(new Date(now()).toISOString()).slice(0, 10);
+  return provider.usage?.find((it) => it.day === day) ?? null;
 }
 
 const where = (it) => `${it.provider} on ${it.chain}${it.type === 'scan' ? '' : `, ${it.type}`}`;
 
 function actions(provider) {
   return buttons(provider,
-    [(it) => `Release ${where(it)}`, 'Release', (it) => mayChange() && (isForced(it) || Boolean(it.hold)), release],
-    [(it) => `Force the breaker of ${where(it)}`, 'Force…', mayChange, force]);
+    [(it) => `Release ${where(it)}`, 'Release', (it) => mayChange() && (isForced(it) || Boolean(it.hold) || it.state === 'quarantined'), release],
+    [(it) => `Force the breaker of ${where(it)}`, 'Force…', (it) => mayChange() && it.state !== null, force]);
 }
 
 function detail(cell, provider) {
@@ -86,7 +86,7 @@ function detail(cell, provider) {
       ['Breaker', provider.breaker ? `${stateWord(provider.breaker.state)}, generation ${provider.breaker.generation}` : 'unknown'],
       ['Forced', isForced(provider) ? `${plain(provider.forced.state)}: ${provider.forced.reason ?? 'no reason given'}` : 'no'],
       ['Forced until', isForced(provider) ? (provider.forced.until ? utc(provider.forced.until) : 'it is released') : null],
-      ['Held', provider.hold ? `${plain(provider.hold.reason)}: ${provider.hold.message ?? ''}` : 'no'],
+      ['Held', provider.hold ? `${plain(provider.hold.state)}: ${provider.hold.reason}` : 'no'],
       ['In flight', count(provider.in_flight)],
       ['Connections', provider.connections],
       ['Cells in one call', provider.cells_max && count(provider.cells_max)],
@@ -96,16 +96,17 @@ function detail(cell, provider) {
     h('div', {}, h('h3', {}, 'Usage by day'), usage(provider.usage ?? []))));
 }
 
-/** What happened to a provider's gate, the newest first: what was stored, and what came since. */
+/** What happened to a provider's gate, the newest first; null where it could not be loaded. */
 function history(provider) {
-  return state.events
-    .filter((it) => it.type === 'provider_state' && providerKey(it.data) === providerKey(provider))
+  return state.transitions && state.transitions
+    .filter((it) => providerKey(it.data) === providerKey(provider))
     .slice(0, HISTORY)
     .map(({ at, data }) => ({ at, from: data.from, to: data.to, why: data.why }));
 }
 
 function past(transitions) {
-  if (transitions.length === 0) return h('p', { class: 'none' }, 'None among the events that are shown below.');
+  if (transitions === null) return h('p', { class: 'none' }, 'Unknown: the log of events could not be loaded.');
+  if (transitions.length === 0) return h('p', { class: 'none' }, 'None that are kept.');
   return h('ol', { class: 'past' }, transitions.map((it) => h('li', {},
     h('span', {}, `${stateWord(it.from)} → ${stateWord(it.to)}`),
     h('span', { class: 'sub' }, causeWord(it.why), ' · ', age(it.at)))));

@@ -8,7 +8,7 @@ import { progress } from './chains.js';
 import { buttons, mark } from './parts.js';
 import { mayChange, on, state } from './store.js';
 import { table } from './table.js';
-import { scanWord } from './words.js';
+import { scanWord, unknownOf } from './words.js';
 
 export function start() {
   const view = table(byId('scans-body'), {
@@ -19,10 +19,10 @@ export function start() {
       { label: 'Chain', data: (it) => [it.chain, it.kind], show: ([chain, kind]) => [h('span', { class: 'name' }, chain), h('span', { class: 'sub' }, kind === 'spot' ? 'some addresses' : 'whole set')] },
       { label: 'Status', kind: 'pass', data: statusOf, show: status },
       { label: 'Known', kind: 'number pair', data: (it) => it.known, show: count },
-      { label: 'Unknown', kind: 'number pair second', data: (it) => it.unknown, show: count },
+      { label: 'Unknown', kind: 'number pair second', data: unknownOf, show: count },
       { label: 'Invalid', kind: 'number pair', data: (it) => it.invalid, show: count },
       { label: 'Funded', kind: 'number pair second', data: (it) => it.funded, show: count },
-      { label: 'Heights', kind: 'number wide', data: (it) => [it.height_min, it.height_max], show: heights },
+      { label: 'Heights', kind: 'number wide', data: (it) => [it.height_min, it.height_max, it.known], show: heights },
       { label: 'Took', kind: 'number', data: (it) => it.elapsed_ms ?? null, show: duration },
       { label: 'Started', data: (it) => it.started_at, show: (at) => age(at) },
       { label: 'Action', hidden: true, kind: 'actions', live: action },
@@ -44,7 +44,8 @@ function status({ running, status: word, message, unknown }) {
   ];
 }
 
-function heights([low, high]) {
+function heights([low, high, known]) {
+  if (known === 0) return h('span', { class: 'none' }, 'none read');
   if (typeof low !== 'number') return h('span', { class: 'none' }, 'unknown');
   return low === high ? count(low) : `${count(low)} – ${count(high)}`;
 }

@@ -48,9 +48,9 @@ export function table(parent, { caption, columns, keyOf, detail, empty }) {
   }
 
   return {
-    /** Shows the items; null is what could not be loaded yet. */
-    show(items, problem = null) {
-      const text = problem ?? (items === null ? 'Loading…' : items.length === 0 ? empty : null);
+    /** Shows the items; null is what could not be loaded yet. `nothing` is said of an empty list in place of `empty`. */
+    show(items, problem = null, nothing = null) {
+      const text = problem ?? (items === null ? 'Loading…' : items.length === 0 ? nothing ?? empty : null);
       note.hidden = text === null;
       note.textContent = text ?? '';
       note.classList.toggle('problem', problem !== null);
@@ -122,7 +122,7 @@ export function pager(parent, { load, name }) {
       back.disabled = stack.length === 1;
       ahead.disabled = next === null;
       parent.hidden = stack.length === 1 && next === null;
-      where.textContent = `Page ${stack.length} of ${name}, ${items.length} on it`;
+      where.textContent = `Page ${stack.length}: ${items.length} ${name}`;
     },
   };
 }

@@ -6,6 +6,7 @@ import { age } from './clock.js';
 import { plain } from './format.js';
 import { address } from './parts.js';
 import { follow } from './live.js';
+import { offers } from './store.js';
 import { pager, table } from './table.js';
 
 const LIMIT = 25;
@@ -29,6 +30,7 @@ export function start() {
 
   async function load(cursor) {
     try {
+      if (!await offers('transactions')) return;
       const page = await get(query('transactions', { limit: LIMIT, cursor }));
       items = page.items;
       section.hidden = false;
@@ -36,7 +38,6 @@ export function start() {
       pages.loaded(page.items, page.next_cursor);
       view.show(items);
     } catch (problem) {
-      // A service without transactions has no such path; that is no fault to show.
       if (items !== null) view.show(items, problem.message);
     }
   }

@@ -25,6 +25,7 @@ const REASONS = {
   retry_after: 'it asked for a pause',
   paced: 'its limits leave no room now',
   identity_pending: 'it has not yet said which network it serves',
+  not_loaded: 'it could not be loaded',
 };
 
 const CAUSES = {
@@ -47,10 +48,20 @@ const CAUSES = {
 };
 
 /** A gate's state. */
-export const stateWord = (state) => STATES[state] ?? plain(state);
+export const stateWord = (state) => STATES[state] ?? plain(state ?? 'not loaded');
 
 /** What made a gate change. */
 export const causeWord = (cause) => CAUSES[cause] ?? plain(cause);
+
+/**
+ * Cells that a pass does not know. One that ended early has not asked all of them, and those are as
+ * unknown as those that nobody answered.
+ */
+export function unknownOf(scan) {
+  if (!scan) return null;
+  const early = scan.status !== 'running' && scan.status !== 'complete';
+  return early && typeof scan.cells === 'number' ? scan.unknown + Math.max(0, scan.cells - scan.asked) : scan.unknown ?? null;
+}
 
 /** How a pass ended. */
 export const scanWord = (status) => plain(status);
@@ -71,15 +82,28 @@ export function reasonOf(provider) {
   const parts = [];
   const forced = isForced(provider) ? provider.forced : null;
   if (forced) parts.push(`an operator ${forcedVerb(forced.state)}: ${forced.reason || 'no reason given'}`);
-  const said = provider.reason ?? (provider.why ? REASONS[provider.why] ?? plain(provider.why) : null);
+  const said = saidOf(provider);
   if (said && !(forced && provider.why === 'forced_open')) parts.push(said);
-  // The last error is shown beside the reason, and mostly is what the hold tells too.
-  if (provider.hold?.message && !provider.last_error_msg) parts.push(provider.hold.message);
-  if (parts.length === 0 && provider.status !== 'healthy' && provider.consecutive_fails > 0) {
+  if (provider.status !== 'healthy' && provider.consecutive_fails > 0 && !provider.hold) {
     parts.push(`${plural(provider.consecutive_fails, 'failure')} since its last answer`);
   }
   if (parts.length === 0 && provider.status !== 'healthy') parts.push(stateWord(provider.state));
   return parts.length === 0 ? null : sentence(parts.join('; '));
+}
+
+/** What keeps work from it. Its last error stands beside this, so it is not said here too. */
+function saidOf({ why, reason, hold, state }) {
+  if (hold) return REASONS[why] ? `${REASONS[why]}: ${hold.reason}` : hold.reason;
+  if (state === null && reason) return `it could not be loaded: ${reason}`;
+  if (state === 'half_open' && why !== 'half_open_busy') return 'its circuit is half-open: its next call is a trial';
+  return REASONS[why] ?? reason ?? (why ? plain(why) : null);
+}
+
+/** Its last error for people, if it tells more than the reason does. */
+export function errorOf(provider) {
+  const said = provider.last_error_msg;
+  if (!said || provider.hold?.reason?.includes(said) || said.includes(provider.hold?.reason ?? '\n')) return null;
+  return said.replace(/^[a-z_]+ \((HTTP \d+)\): (?=\1\b)/, '');
 }
 
 function forcedVerb(state) {
@@ -99,12 +123,15 @@ export function endOf(provider) {
 /** When the present state ends. */
 export const untilOf = (provider) => provider.until ?? provider.forced?.until ?? provider.hold?.until ?? null;
 
+/** Whether a chain's last pass came to nothing by itself. */
+export const brokeOff = ({ last_scan: last }) => last?.status === 'gave_up' || last?.status === 'broken';
+
 /** A word and a sentence on why a chain's balances are not what its operator expects; null when they are. */
 export function stalenessOf(chain, at) {
   const last = chain.last_scan;
-  const ended = last && last.status !== 'complete' && last.status !== 'cancelled';
   const complete = chain.last_complete_at ? Date.parse(chain.last_complete_at) : null;
-  if (ended) {
+  if (chain.trouble) return ['not scanned', `Its last scan could not begin: ${chain.trouble}`];
+  if (brokeOff(chain)) {
     return ['stale', `Its last pass ${last.status === 'gave_up' ? 'gave up' : 'broke'}${last.message ? `: ${last.message}` : ''}`];
   }
   if (complete === null) return chain.scan ? null : ['not scanned', 'No pass of it was ever complete'];
