@@ -3,11 +3,11 @@
 
 import { byId, fill, h, keyed, setText } from './dom.js';
 import { age, eachSecond, now, until } from './clock.js';
-import { plural } from './format.js';
+import { count, plural } from './format.js';
 import { mark } from './parts.js';
 import { release } from './actions.js';
 import { mayChange, on, state } from './store.js';
-import { brokeOff, endOf, errorOf, isForced, levelOf, providerKey, reasonOf, stalenessOf, unknownOf, untilOf } from './words.js';
+import { brokeOff, endOf, errorOf, isForced, levelOf, providerKey, reasonOf, stalenessOf, unknownOf, untilOf, wasAsked } from './words.js';
 
 const SHOWN = 6;
 const RANK = { bad: 0, warn: 1, off: 2 };
@@ -82,7 +82,9 @@ function title(found, known) {
   if (pressing > 0) return pressing === 1 ? '1 thing needs attention' : `${pressing} things need attention`;
   if (!known) return 'Loading…';
   if (state.chains.length === 0) return 'No chain is configured';
-  const healthy = `${plural(state.providers.length, 'provider')} healthy`;
+  const asked = state.providers.filter(wasAsked).length;
+  const idle = state.providers.length - asked;
+  const healthy = `${plural(asked, 'provider')} healthy${idle > 0 ? `, ${count(idle)} not asked yet` : ''}`;
   return found.length > 0 ? `Nothing is wrong; ${plural(found.length, 'breaker is', 'breakers are')} forced` : `All is well: ${healthy}, nothing stale, nothing unknown`;
 }
 

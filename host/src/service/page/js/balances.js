@@ -37,12 +37,12 @@ export function start() {
     empty: 'No sums.',
     keyOf: (it) => `${it.chain}/${it.set}/${it.asset}/${it.contract}`,
     columns: [
-      { label: 'Sum of', data: (it) => [it.chain, it.set], show: ([chain, set]) => [h('span', { class: 'name' }, set ?? 'all'), h('span', { class: 'sub' }, chain)] },
+      { label: 'Sum of', data: (it) => [it.chain, it.set], show: ([chain, set]) => [h('span', { class: 'name' }, set), set === chain ? null : h('span', { class: 'sub' }, chain)] },
       { label: 'Asset', data: (it) => it.asset, show: (symbol) => symbol },
-      { label: 'What is known', kind: 'number wide', data: (it) => [it.amount, it.decimals, it.asset, it.cells, it.unknown], show: sum },
-      { label: 'Not in the sum', kind: 'number', data: (it) => it.unknown ?? null, show: (unknown) => (unknown === 0 ? 'none' : h('span', { class: 'unknown' }, `${count(unknown)} unknown`)) },
-      { label: 'Cells', kind: 'number', data: (it) => it.cells, show: count },
-      { label: 'Funded', kind: 'number', data: (it) => it.funded, show: count },
+      { label: 'Sum of the last good values', kind: 'number wide', data: (it) => [it.amount ?? null, it.decimals, it.asset, it.unknown], show: sum },
+      { label: 'Never known', kind: 'number', data: (it) => it.unknown ?? null, show: (unknown) => (unknown === 0 ? 'none' : h('span', { class: 'unknown' }, count(unknown))) },
+      { label: 'Known', kind: 'number pair', data: (it) => it.known, show: count },
+      { label: 'Funded', kind: 'number pair second', data: (it) => it.funded, show: count },
     ],
   });
   const pages = pager(byId('balances-pager'), { name: 'balances', load });
@@ -79,9 +79,10 @@ export function start() {
     sumUp();
   }
 
-  on(['balances', 'holes'], () => {
+  on(['balances', 'holes', 'chains'], () => {
     const first = pages.cursor() === null;
-    view.show(shown && [...(first ? neverKnown(filter(form), shown) : []), ...shown.map(withHole)], problem);
+    const items = shown && [...(first ? neverKnown(filter(form), shown) : []), ...shown.map(withHole)];
+    view.show(items, problem, neverRead(filter(form).chain));
     byId('totals-body').hidden = totals === null || totals.length === 0;
     if (totals !== null) sums.show(totals);
   });
@@ -140,6 +141,14 @@ function neverKnown(wanted, stored) {
     .map((it) => ({ chain: it.chain, address: it.address, asset: it.asset, contract: it.contract, amount: null, hole: { class: it.class, message: it.message } }));
 }
 
+/** What an empty list hides: chains of which nothing was ever read. */
+function neverRead(only) {
+  const names = (state.chains ?? [])
+    .filter((it) => (only === '' || it.name === only) && it.balances?.count === 0)
+    .map((it) => it.name);
+  return names.length === 0 ? null : `Unknown: no balance of ${names.join(', ')} was ever read.`;
+}
+
 function amountOf([amount, decimals, pending, hole], it) {
   if (hole) {
     const last = amount === null ? null : { amount, observed_at: it.observed_at };
@@ -158,7 +167,7 @@ function source([provider, height, commitment, scope]) {
   return [provider, h('span', { class: 'where' }, ` ${[place, commitment, scope === 'associated' ? 'associated accounts' : null].filter(Boolean).join(', ')}`)];
 }
 
-function sum([amount, decimals, symbol, cells, unknown]) {
-  if (cells > 0 && unknown === cells) return h('span', { class: 'unknown' }, 'unknown');
+function sum([amount, decimals, symbol, unknown]) {
+  if (amount === null) return h('span', { class: 'unknown' }, 'unknown');
   return [unknown === 0 ? null : h('span', { class: 'unknown' }, 'at least '), money(amount, decimals, symbol)];
 }

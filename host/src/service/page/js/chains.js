@@ -7,7 +7,7 @@ import { cancel, scanNow } from './actions.js';
 import { buttons, mark } from './parts.js';
 import { mayChange, on, state } from './store.js';
 import { table } from './table.js';
-import { scanWord, stalenessOf, unknownOf } from './words.js';
+import { scanWord, stalenessOf, unknownOf, wasAsked } from './words.js';
 
 export function start() {
   const view = table(byId('chains-body'), {
@@ -57,15 +57,16 @@ function holes([unknown]) {
 function health(chain) {
   if (state.providers === null) return null;
   const mine = state.providers.filter((it) => it.chain === chain && it.type === 'scan');
-  return { all: mine.length, good: mine.filter((it) => it.status === 'healthy').length, down: mine.filter((it) => it.status === 'down').length };
+  return { all: mine.length, good: mine.filter((it) => it.status === 'healthy' && wasAsked(it)).length, idle: mine.filter((it) => !wasAsked(it)).length, down: mine.filter((it) => it.status === 'down').length };
 }
 
 function providers(found) {
   if (found === null) return h('span', { class: 'none' }, 'unknown');
   const { all } = found;
   if (all === 0) return [mark('warn'), 'none in its pool'];
-  const level = found.down === all ? 'bad' : found.good < all ? 'warn' : 'good';
-  return [mark(level), `${found.good} of ${all} healthy`];
+  const level = found.down === all ? 'bad' : found.good + found.idle < all ? 'warn' : found.good === 0 ? 'off' : 'good';
+  const idle = found.idle > 0 ? h('span', { class: 'sub' }, `${found.idle} not asked yet`) : null;
+  return [h('span', {}, mark(level), `${found.good} of ${all} healthy`), idle];
 }
 
 function passOf(chain) {

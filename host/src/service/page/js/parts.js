@@ -3,7 +3,7 @@
 import { h } from './dom.js';
 import { age } from './clock.js';
 import { amount } from './format.js';
-import { levelOf, stateWord } from './words.js';
+import { levelOf, stateWord, wasAsked } from './words.js';
 
 /** A mark whose shape says what its colour says; the word beside it says it again. */
 export const mark = (level) => h('span', { class: 'mark', data: { level }, 'aria-hidden': 'true' });
@@ -13,7 +13,7 @@ export function standing(provider) {
   const same = provider.status === 'healthy' && provider.state === 'closed';
   return h('span', { class: 'standing', data: { level: levelOf(provider) } },
     mark(levelOf(provider)),
-    h('span', {}, provider.status ?? 'unknown'),
+    h('span', {}, wasAsked(provider) ? provider.status ?? 'unknown' : 'not asked yet'),
     same ? null : h('span', { class: 'state' }, stateWord(provider.state)));
 }
 

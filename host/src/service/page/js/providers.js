@@ -7,7 +7,7 @@ import { force, release } from './actions.js';
 import { buttons, facts, standing } from './parts.js';
 import { mayChange, on, state } from './store.js';
 import { table } from './table.js';
-import { causeWord, endOf, errorOf, isForced, providerKey, reasonOf, stateWord, untilOf } from './words.js';
+import { causeWord, endOf, errorOf, isForced, providerKey, reasonOf, stateWord, untilOf, wasAsked } from './words.js';
 
 const HISTORY = 12;
 
@@ -19,11 +19,11 @@ export function start() {
     detail,
     columns: [
       { label: 'Provider', kind: 'who', data: (it) => [it.provider, it.chain, it.type, it.plugin], show: name },
-      { label: 'State', data: (it) => [it.status, it.state], show: (data, it) => standing(it) },
-      { label: 'Why, and last error', kind: 'why', data: (it) => [reasonOf(it), untilOf(it), it.state, it.last_error, errorOf(it), endOf(it)], show: why },
+      { label: 'State', data: (it) => [it.status, it.state, wasAsked(it)], show: (data, it) => standing(it) },
+      { label: 'Why, and last error', kind: 'why', data: (it) => [!wasAsked(it) && it.why === 'identity_pending' ? null : reasonOf(it), untilOf(it), it.state, it.last_error, errorOf(it), endOf(it)], show: why },
       { label: 'Last answer', data: (it) => it.last_success ?? null, show: (at) => age(at, 'never') },
       { label: 'Fails', kind: 'number pair', data: (it) => (it.state === null ? null : it.consecutive_fails ?? null), show: count },
-      { label: 'Requests today', kind: 'number pair second', data: (it) => today(it)?.requests ?? null, show: (used) => (used === null ? h('span', { class: 'none' }, 'none counted') : count(used)) },
+      { label: 'Requests today', kind: 'number pair second', data: (it) => today(it)?.requests ?? null, show: (used) => (used === null ? h('span', { class: 'none' }, 'none') : count(used)) },
       { label: 'Action', hidden: true, kind: 'actions', live: actions },
     ],
   });

@@ -84,13 +84,13 @@ function loader(part, load) {
   };
 }
 
-export const loadProviders = loader('providers', async () => (await get('providers')).items);
-export const loadChains = loader('chains', async () => (await get('chains')).items);
+export const loadProviders = loader('providers', async () => (await all('providers')).items);
+export const loadChains = loader('chains', async () => (await all('chains')).items);
 export const loadScans = loader('scans', async () => (await get(query('scans', { limit: 10 }))).items);
 
 /** The holes of every chain's last ended pass; `more` names chains that have others. */
 export const loadHoles = loader('holes', async () => {
-  const chains = state.chains ?? (await get('chains')).items;
+  const chains = state.chains ?? (await all('chains')).items;
   const found = { items: [], more: [] };
   for (const chain of chains) {
     if (!chain.last_scan || chain.last_scan.unknown === 0) continue;

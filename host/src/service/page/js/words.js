@@ -72,8 +72,12 @@ export const providerKey = (it) => `${it.chain}/${it.provider}/${it.type}`;
 /** Whether a state was set by an operator. */
 export const isForced = (it) => it.forced !== null && it.forced !== undefined;
 
+/** Whether anything was ever asked of a provider; before that its health is not known. */
+export const wasAsked = (it) => it.status !== 'healthy' || Boolean(it.last_success || it.last_error);
+
 /** The mark beside a provider's name: `good`, `warn`, `bad`, or `off` for what says nothing. */
 export function levelOf(provider) {
+  if (!wasAsked(provider)) return 'off';
   return { healthy: 'good', degraded: 'warn', down: 'bad' }[provider.status] ?? 'off';
 }
 
