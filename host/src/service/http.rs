@@ -46,18 +46,18 @@ const BODY_MAX: usize = 2 << 20;
 pub(super) fn router(app: &App) -> Router {
     let base_path = app.setup().loaded.config.service.base_path.clone();
     let api = openapi::routes(app);
+    let base = base_path.trim_end_matches('/');
     let mounted = Router::new()
-        .nest("/api/v1", api)
+        .nest(&format!("{base}/api/v1"), api)
         .merge(health::routes())
-        .merge(pages::routes());
-    let mounted = if base_path == "/" {
+        .merge(pages::routes(base));
+    let mounted = if base.is_empty() {
         mounted
     } else {
-        // Whoever watches the process need not know where a proxy mounts it.
-        Router::new()
-            .route(&base_path, get(to_slash))
-            .nest(&base_path, mounted)
-            .merge(health::routes())
+        // Whoever watches the process need not know where a proxy mounts it: `/livez` stays.
+        mounted
+            .route(base, get(to_slash))
+            .nest(base, health::routes())
     };
     mounted
         .fallback(no_such_path)

@@ -8,11 +8,12 @@ use axum::routing::get;
 use crate::service::app::App;
 use crate::service::page::{ASSETS, Asset, POLICY};
 
-pub(super) fn routes() -> Router<App> {
+/// The page is at `base` with a slash behind it, its files are beside it.
+pub(super) fn routes(base: &str) -> Router<App> {
     let mut router = Router::new();
     for (path, asset) in ASSETS {
         let serve = move |headers: HeaderMap| async move { answer(asset, &headers) };
-        router = router.route(&format!("/{path}"), get(serve));
+        router = router.route(&format!("{base}/{path}"), get(serve));
     }
     router
 }

@@ -189,3 +189,29 @@ fn a_service_that_others_reach_needs_a_token() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("needs a token"), "{said}");
 }
+
+#[test]
+fn below_a_base_path_are_the_page_and_the_api_and_nothing_of_them_above() {
+    let lab = Lab::new(Plugin::BscRpc, 5);
+    let variables = [("SCANHOST__SERVICE__BASE_PATH", "/scan/host")];
+    let served = Served::with(&lab.product, &variables);
+    assert!(served.url.ends_with("/scan/host"), "{}", served.url);
+    // A relative link of the page needs the slash, which a redirect brings.
+    let bare = served.client().get(&served.url);
+    let page = served.send(bare);
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text
+            .contains("<script type=\"module\" src=\"js/main.js\">")
+    );
+    assert_eq!(served.get("/js/main.js").status, 200);
+    served.get("chains").expect(200);
+    assert_eq!(served.get("/livez").status, 200);
+    let origin = served.url.trim_end_matches("/scan/host");
+    let above = |path: &str| served.send(served.client().get(format!("{origin}{path}")));
+    // Whoever watches the process need not know where a proxy mounts it.
+    assert_eq!(above("/livez").status, 200);
+    for path in ["/", "/js/main.js", "/api/v1/chains"] {
+        above(path).problem(404, "not_found");
+    }
+}
