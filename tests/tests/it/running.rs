@@ -9,11 +9,15 @@ use scanhost_tests::product::{Product, Run};
 
 /// A run that the test looks at, signals or kills.
 pub(crate) struct Running {
-    child: Child,
+    child: Mortal,
     stdin: Option<ChildStdin>,
     stdout: Option<Reader>,
     stderr: Reader,
 }
+
+/// A process that does not outlive the test, however that ends: a service would go on for ever, and
+/// keep whatever its test had open.
+struct Mortal(Child);
 
 /// A stream that is read as it comes.
 struct Reader {
@@ -49,7 +53,7 @@ impl Running {
         let stderr = Reader::new(child.stderr.take().expect("it is piped"), String::new());
         Self {
             stdin: child.stdin.take(),
-            child,
+            child: Mortal(child),
             stdout: None,
             stderr,
         }
@@ -62,7 +66,7 @@ impl Running {
 
     /// Waits for the first byte of the result, and leaves the rest where it is.
     pub(crate) fn first_byte(&mut self) -> char {
-        let stdout = self.child.stdout.as_mut().expect("nobody reads it yet");
+        let stdout = self.child.0.stdout.as_mut().expect("nobody reads it yet");
         let mut first = [0];
         stdout.read_exact(&mut first).expect("there is a result");
         char::from(first[0])
@@ -75,12 +79,12 @@ impl Running {
 
     /// As [`read_on`](Self::read_on), after what was read already.
     pub(crate) fn read_on_after(&mut self, before: String) {
-        let stdout = self.child.stdout.take().expect("nobody reads it yet");
+        let stdout = self.child.0.stdout.take().expect("nobody reads it yet");
         self.stdout = Some(Reader::new(stdout, before));
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Bytes of standard error so far.
@@ -94,7 +98,7 @@ impl Running {
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        let ended = self.child.try_wait().expect("it can be waited for");
+        let ended = self.child.0.try_wait().expect("it can be waited for");
         ended.is_some()
     }
 
@@ -119,13 +123,20 @@ impl Running {
         if self.stdout.is_none() {
             self.read_on();
         }
-        let status = self.child.wait().expect("it ends");
+        let status = self.child.0.wait().expect("it ends");
         let stdout = self.stdout.expect("it is read since a moment ago");
         Run {
             code: status.code().unwrap_or(-1),
             stdout: stdout.whole(),
             stderr: self.stderr.whole(),
         }
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
