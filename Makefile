@@ -44,7 +44,7 @@ lint: rust ## formatting, clippy and documentation, each warning an error
 doc: rust ## the documentation of all crates, opened in a browser
 	cargo doc --workspace --no-deps --locked --open
 
-tools: ## put what tests need beside cargo (Anvil, a local EVM node) into .tools/
+tools: ## put what tests need beside cargo in place: Anvil, a local EVM node, and a browser
 	@scripts/tools.sh
 
 api: rust tools ## refresh docs/api: the document of the service's API, and its TypeScript types
@@ -54,7 +54,7 @@ api: rust tools ## refresh docs/api: the document of the service's API, and its 
 
 clean: rust ## remove what was built and downloaded
 	cargo clean
-	rm -rf .tools tests/fixtures/target
+	rm -rf .tools tests/browser/node_modules tests/fixtures/target
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16

@@ -26,6 +26,7 @@
 
 mod anvil;
 mod book;
+mod browser;
 mod cancels;
 mod content;
 mod faults;
