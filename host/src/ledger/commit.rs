@@ -231,6 +231,19 @@ impl Write for ChunkCommit {
 }
 
 impl ChunkCommit {
+    /// Nothing yet of this pass.
+    #[must_use]
+    pub fn of(pass: PassId) -> Self {
+        Self {
+            pass,
+            readings: Vec::new(),
+            holes: Vec::new(),
+            events: Vec::new(),
+            asked: 0,
+            invalid_lines: 0,
+        }
+    }
+
     /// The cells that the pass need not ask any more once this is written.
     pub fn settled(&self) -> impl Iterator<Item = &CellName> {
         let known = self.readings.iter().map(|reading| &reading.cell);

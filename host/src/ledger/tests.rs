@@ -172,14 +172,7 @@ fn provider_error(provider: &str, class: Class, http_status: Option<u16>) -> Pro
 }
 
 fn chunk(pass: &PassId) -> ChunkCommit {
-    ChunkCommit {
-        pass: pass.clone(),
-        readings: Vec::new(),
-        holes: Vec::new(),
-        events: Vec::new(),
-        asked: 0,
-        invalid_lines: 0,
-    }
+    ChunkCommit::of(pass.clone())
 }
 
 fn readings(pass: &PassId, readings: Vec<KnownReading>) -> ChunkCommit {

@@ -52,14 +52,8 @@ impl Commit {
         settled: &[Settled],
     ) -> Result<(), LedgerError> {
         let observed_at = self.clock.unix_ms();
-        let mut chunk = ChunkCommit {
-            pass: self.pass.clone(),
-            readings: Vec::with_capacity(settled.len()),
-            holes: Vec::new(),
-            events: Vec::new(),
-            asked: 0,
-            invalid_lines: 0,
-        };
+        let mut chunk = ChunkCommit::of(self.pass.clone());
+        chunk.readings.reserve(settled.len());
         for (item, asked, outcome) in settled {
             chunk.asked +=
                 u64::from(*asked == Asked::default() && item.errors.is_empty() && !item.counted);

@@ -1,13 +1,16 @@
 //! One pass of a chain: every cell asked until it is known, refused by all, or patience ends.
 //!
 //! Work is pulled: a provider that has a free connection and an open gate takes the largest chunk
-//! that it may, there is no barrier between chunks. Who takes what is in `dispatch`, what becomes
-//! of an answer in `settle`; when cells are asked again, and when a pass gives up, in
-//! `rounds`. While every gate is shut there is no round: the engine sleeps until the
+//! that it may, there is no barrier between chunks. Who takes what is in `dispatch` (and `trial`),
+//! where a provider stands in `standing`, what was seen of all in `look`, what becomes of an answer
+//! in `settle`; when cells are asked again, and when a pass gives up, in `rounds`. While every gate is shut there is no round: the engine sleeps until the
 //! earliest opens.
 
 mod dispatch;
+mod look;
 mod settle;
+mod standing;
+mod trial;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +22,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::dispatch::{Done, Look, Standings};
+use self::dispatch::Done;
+use self::look::Look;
+use self::standing::Standings;
 use super::ScanError;
 use super::call::Question;
 use super::commit::Sink;

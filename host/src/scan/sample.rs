@@ -373,12 +373,8 @@ impl Shared {
 
     async fn tell(&self, events: Vec<NewEvent>) -> Result<(), LedgerError> {
         let chunk = ChunkCommit {
-            pass: self.pass.clone(),
-            readings: Vec::new(),
-            holes: Vec::new(),
             events,
-            asked: 0,
-            invalid_lines: 0,
+            ..ChunkCommit::of(self.pass.clone())
         };
         self.sink.commit(chunk).await
     }

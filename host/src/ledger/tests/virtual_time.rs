@@ -23,12 +23,9 @@ async fn virtual_time_stands_still_while_the_store_works() {
     let pass = ledger.begin_pass(set_pass("virtual")).await.unwrap();
     let commit = |index: usize| {
         let chunk = ChunkCommit {
-            pass: pass.id.clone(),
             readings: vec![known(&format!("a{index}"), &bnb(), "7", START_MS)],
-            holes: Vec::new(),
-            events: Vec::new(),
             asked: 1,
-            invalid_lines: 0,
+            ..ChunkCommit::of(pass.id.clone())
         };
         ledger.commit(chunk)
     };

@@ -261,12 +261,9 @@ impl Run<'_, '_> {
                 is_final,
             };
             let chunk = ChunkCommit {
-                pass: self.pass.id.clone(),
-                readings: Vec::new(),
                 holes: items.iter().map(hole).collect(),
                 events: std::mem::take(&mut events),
-                asked: 0,
-                invalid_lines: 0,
+                ..ChunkCommit::of(self.pass.id.clone())
             };
             self.engine.sink.commit(chunk).await?;
         }

@@ -1,0 +1,77 @@
+//! What one dispatch saw of the providers, for its record and for when to look again.
+
+use tokio::time::Instant;
+
+use super::Run;
+use crate::pool::decision::{Decision, Purpose, Skip, Skipped};
+
+/// What one dispatch saw of the providers.
+#[derive(Debug)]
+pub(super) struct Look {
+    seen: Vec<Option<(Skip, Option<Instant>)>>,
+    /// When a gate that is waited for may open.
+    pub(super) wake: Option<Instant>,
+}
+
+// === impl Look ===
+
+impl Look {
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            seen: vec![None; members],
+            wake: None,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.seen.fill(None);
+        self.wake = None;
+    }
+
+    pub(super) fn skip(&mut self, member: usize, why: Skip, until: Option<Instant>) {
+        self.seen[member] = Some((why, until));
+        self.wake = self.wake.into_iter().chain(until).min();
+    }
+}
+
+// === impl Run ===
+
+impl Run<'_, '_> {
+    /// Records that nobody could take what waits.
+    pub(super) fn tell_nobody_could(&self) {
+        self.tell(None, Purpose::Work, self.queue.len() + self.aside.len());
+    }
+
+    pub(super) fn tell(&self, used: Option<usize>, purpose: Purpose, cells: usize) {
+        let (now, unix_ms) = (self.engine.clock.now(), self.engine.clock.unix_ms());
+        let wall = |until: Instant| {
+            let ahead = until.saturating_duration_since(now).as_millis();
+            unix_ms.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX))
+        };
+        let members = self.engine.pool.members.iter().enumerate();
+        let others = members.filter(|(index, _)| Some(*index) != used);
+        let skipped = others.map(|(index, member)| {
+            let (why, until) = self.look.seen[index].unwrap_or((Skip::NotNeeded, None));
+            Skipped {
+                provider: member.name.clone(),
+                why,
+                until: until.map(wall),
+            }
+        });
+        let provider = used.map(|index| self.engine.pool.members[index].name.clone());
+        let decision = Decision {
+            id: 0,
+            at: unix_ms,
+            chain: self.engine.chain.clone(),
+            scan: self.pass.id.clone(),
+            purpose,
+            provider: provider.clone(),
+            cells: cells as u64,
+            skipped: skipped.collect(),
+        };
+        let id = self.engine.pool.decisions.record(decision);
+        if let Some(provider) = provider {
+            tracing::debug!(decision = id, chain = %self.engine.chain, %provider, cells, "a call is sent");
+        }
+    }
+}
