@@ -17,6 +17,7 @@ mod openapi;
 mod output;
 mod plan;
 mod plugins;
+mod progress;
 mod remarks;
 mod rows;
 mod scan;

@@ -458,9 +458,12 @@ impl Gate {
     /// What [`Gate::restore`] needs.
     #[must_use]
     pub fn persisted(&self) -> Persisted {
-        let pause = self.shared.pacer.pause();
+        let pacer = &self.shared.pacer;
+        let (pause, paced) = (pacer.pause(), pacer.refusal());
+        let paced = paced.filter(|refusal| refusal.why == Why::Paced);
         self.with(|machine, now| Persisted {
             not_before: pause.map(|until| now.wall(until)),
+            paced_until: paced.map(|refusal| now.wall(refusal.until)),
             ..machine.persisted(&self.shared.fingerprint, now)
         })
     }

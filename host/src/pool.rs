@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use self::decision::Decisions;
 use self::learned::BatchLimit;
+use crate::clock::rfc3339;
 use crate::config::Strategy;
 use crate::gate::{Gate, Permit, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
@@ -182,7 +183,8 @@ impl Member {
         last.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why it gets no work, as its word in a hole; `None` while its gate is open.
+    /// Why it gets no work, and until when where that is known, as its word in a hole; `None` while
+    /// its gate is open.
     ///
     /// What it did itself says more than that its circuit is open because of it.
     #[must_use]
@@ -206,10 +208,12 @@ impl Member {
         {
             return Some(last);
         }
+        let until = snapshot.until.map(rfc3339);
+        let until = until.map_or_else(String::new, |until| format!(" (until {until})"));
         let held = snapshot.hold.map(|hold| hold.message);
         let message = match held.or(snapshot.history.last_error_msg) {
-            Some(last) => format!("{why}; last: {last}"),
-            None => why.to_string(),
+            Some(last) => format!("{why}{until}; last: {last}"),
+            None => format!("{why}{until}"),
         };
         Some(ProviderError {
             provider: self.name.clone(),

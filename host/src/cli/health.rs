@@ -112,10 +112,16 @@ impl Shut {
                 until: open_until,
             });
         }
-        let pause = stored.not_before.filter(ahead)?;
+        let pause = stored.not_before.filter(ahead);
+        let paced = stored.paced_until.filter(ahead);
+        let why = if paced > pause {
+            Why::Paced
+        } else {
+            Why::RetryAfter
+        };
         Some(Self {
-            why: Why::RetryAfter,
-            until: Some(pause),
+            why,
+            until: Some(paced.max(pause)?),
         })
     }
 }
@@ -251,11 +257,23 @@ mod tests {
         );
         let forced = json!({"forced": {"state": "open", "reason": "r", "until": null}});
         assert_eq!(why(stored(None, forced)), Some((Why::ForcedOpen, None)));
-        let pause = json!({"not_before": NOW + 9});
-        assert_eq!(
-            why(stored(None, pause)),
-            Some((Why::RetryAfter, Some(NOW + 9)))
-        );
+        for (waits, expected) in [
+            (json!({"not_before": NOW + 9}), (Why::RetryAfter, NOW + 9)),
+            (json!({"paced_until": NOW + 9}), (Why::Paced, NOW + 9)),
+            (
+                json!({"not_before": NOW + 9, "paced_until": NOW + 7}),
+                (Why::RetryAfter, NOW + 9),
+            ),
+            (
+                json!({"not_before": NOW - 9, "paced_until": NOW + 7}),
+                (Why::Paced, NOW + 7),
+            ),
+        ] {
+            let (expected, until) = expected;
+            assert_eq!(why(stored(None, waits)), Some((expected, Some(until))));
+        }
+        let over = json!({"not_before": NOW - 9, "paced_until": NOW});
+        assert_eq!(why(stored(None, over)), None);
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! `scanhost scan`: read balances now and print them.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
 use super::context::{self, Context, say};
 use super::jobs::{self, Job};
 use super::output::{self, Format, Out};
+use super::progress::{progress_bar, watch};
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
 use crate::config::{Chain, Config, Loaded, StoreUrl, parse_duration};
@@ -94,7 +94,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
             progress: Arc::new(Progress::default()),
         });
     }
-    let bar = progress_bar(&scans);
+    let bar = progress_bar(scans.iter().map(Scan::cells).sum());
     let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
     bar.finish_and_clear();
     let mut out = target.open()?;
@@ -380,68 +380,4 @@ fn files_in_use(loaded: &Loaded, jobs: &[Job<'_>]) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-fn progress_bar(scans: &[Scan<'_>]) -> ProgressBar {
-    let cells = scans.iter().map(Scan::cells).sum();
-    let bar = ProgressBar::new(cells);
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    let style =
-        ProgressStyle::with_template("{bar:32} {pos}/{len} cells, {per_sec}, {eta} left {msg}");
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Moves the bar, and says now and then what is waited for when nothing moves.
-async fn watch(chain: &str, pool: &Pool, progress: &Progress, bar: &ProgressBar) {
-    const TICK: Duration = Duration::from_millis(200);
-    const QUIET: Duration = Duration::from_secs(10);
-    let mut told = 0;
-    let mut quiet = Duration::ZERO;
-    let mut say_at = QUIET;
-    let mut ticks = tokio::time::interval(TICK);
-    loop {
-        ticks.tick().await;
-        let settled = progress.settled.load(Ordering::Relaxed);
-        bar.inc(settled - told);
-        if settled > told {
-            (told, quiet, say_at) = (settled, Duration::ZERO, QUIET);
-            continue;
-        }
-        quiet += TICK;
-        if quiet >= say_at {
-            say_at += QUIET;
-            let seconds = quiet.as_secs();
-            let waits = waits(pool);
-            bar.suspend(|| say(&format!("{chain}: no answer for {seconds} s; {waits}")));
-        }
-    }
-}
-
-/// What each provider that gets no work says, briefly.
-fn waits(pool: &Pool) -> String {
-    const BRIEF: usize = 100;
-    let shut = pool
-        .members
-        .iter()
-        .filter_map(|member| member.shut_reason());
-    let shut: Vec<String> = shut
-        .map(|why| {
-            let brief: String = why.message.chars().take(BRIEF).collect();
-            let more = if why.message.chars().nth(BRIEF).is_some() {
-                "…"
-            } else {
-                ""
-            };
-            format!("{}: {}: {brief}{more}", why.provider, why.class)
-        })
-        .collect();
-    match shut.as_slice() {
-        [] => "waiting for answers".to_owned(),
-        shut => shut.join("; "),
-    }
 }

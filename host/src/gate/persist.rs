@@ -26,6 +26,9 @@ pub struct Persisted {
     /// Until when the provider asked to be left alone.
     #[serde(default)]
     pub not_before: Option<i64>,
+    /// Until when its limits left no room; for whoever looks, since a pacer keeps its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced_until: Option<i64>,
 }
 
 /// The breaker's part of [`Persisted`].

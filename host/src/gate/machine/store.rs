@@ -70,8 +70,9 @@ impl Machine {
             },
             hold: self.stored_hold(now),
             forced: self.stored_force(now),
-            // The pacer's; the gate fills it in.
+            // The pacer's; the gate fills them in.
             not_before: None,
+            paced_until: None,
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Pacer;
+use crate::clock::rfc3339;
 use crate::gate::words::Why;
 
 /// The longest that one request waits within a call; a call that would wait longer ends, so that
@@ -71,15 +72,17 @@ pub struct Slot {
 
 /// A request was not sent: its limits leave no room for it soon enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not sent: {}", match .why {
+#[error("not sent: {}{}", match .why {
     Why::RetryAfter => "the provider asked for a pause that is too long to wait within a call",
     _ => "the provider's limits leave no room for it soon enough",
-})]
+}, until_when(*.opens))]
 pub struct PacedOut {
     /// [`Why::RetryAfter`] or [`Why::Paced`].
     pub why: Why,
     /// When there may be room.
     pub until: Instant,
+    /// The same in milliseconds since 1970, where it is more than when this call stops to wait.
+    pub opens: Option<i64>,
 }
 
 /// Counts a request as waiting for us, not for the provider.
@@ -174,7 +177,11 @@ impl RequestSlots {
                 _ => give_up,
             };
             if refusal.until > give_up {
-                return Err(self.give_up(refusal.why, refusal.until));
+                let opens = call.pacer.with(|_, now| now.wall(refusal.until));
+                return Err(PacedOut {
+                    opens: Some(opens),
+                    ..self.give_up(refusal.why, refusal.until)
+                });
             }
             wait.get_or_insert_with(|| Wait::begin(call));
             tokio::select! {
@@ -271,7 +278,11 @@ impl RequestSlots {
 
     fn give_up(&self, why: Why, until: Instant) -> PacedOut {
         self.call.gave_up.store(true, Ordering::Release);
-        PacedOut { why, until }
+        PacedOut {
+            why,
+            until,
+            opens: None,
+        }
     }
 }
 
@@ -396,6 +407,10 @@ impl Drop for Queued<'_> {
             self.pacer.wake();
         }
     }
+}
+
+fn until_when(at: Option<i64>) -> String {
+    at.map_or_else(String::new, |at| format!(" (until {})", rfc3339(at)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

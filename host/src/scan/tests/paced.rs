@@ -131,3 +131,22 @@ async fn a_cell_that_was_never_asked_for_has_the_words_of_those_who_failed() {
         assert_eq!(error.providers[0].provider.as_str(), "p0", "{error:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_tells_until_when_its_provider_has_no_room() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(1, |request, _| Ok(honest(request)));
+    bench.limit(0, &["10/7d"]);
+    let (_, rows) = bench.scan(15).await;
+    let Row::Unknown { error, .. } = &rows[14] else {
+        panic!("it is unknown")
+    };
+    let said = &error.providers[0].message;
+    assert!(said.contains("no room now (until 2026-11-"), "{said}");
+    let stored = bench.pool.members[0].gate.persisted();
+    let week = 7 * 24 * 60 * 60 * 1_000;
+    let until = stored.paced_until.unwrap() - bench.clock.unix_ms();
+    // A long window is kept in slices, so its end is known to a hundredth.
+    assert!((week..=week + week / 100).contains(&until), "{until}");
+}
