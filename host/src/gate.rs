@@ -341,6 +341,21 @@ impl Gate {
         self.with_pacer(|machine, now| machine.earliest_opening(now))
     }
 
+    /// Before when no call can pass, whatever is answered until then; `None` where it may pass now,
+    /// or where something that is under way may open the gate at any time.
+    ///
+    /// An operator's word is not foreseen.
+    #[must_use]
+    pub fn shut_until(&self) -> Option<Instant> {
+        let holds_units = self.shared.pacer.holds_units();
+        self.with_pacer(|machine, now| {
+            let refusal = machine.shut(now)?;
+            // Units that are given back leave room before the time that is known now.
+            let is_firm = refusal.why != Why::Paced || !holds_units;
+            refusal.until.filter(|_| is_firm)
+        })
+    }
+
     /// Tells of every change that a waiting task may have waited for: a transition, a release, a
     /// probe that ended, an identity that was answered, a new pause.
     ///

@@ -20,7 +20,7 @@ use crate::model::{Asset, Class, PassId, ProviderName, Reason};
 use crate::pool::Pool;
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
-use crate::scan::engine::{Patience, Progress};
+use crate::scan::engine::{Ending, Patience, Progress};
 use crate::scan::list::AddressList;
 use crate::scan::pass::{PassRun, RESUME_WITHIN, Stopped};
 use crate::scan::report::{Report, Row};
@@ -203,6 +203,9 @@ impl Scan<'_> {
             }
         };
         saved?;
+        if let Ending::GaveUp { message } = &outcome.ending {
+            bar.suspend(|| say(&format!("{name}: gave up: {message}")));
+        }
         run.end(&pass.id, &outcome, Stopped::INTERRUPTED).await?;
         Ok(Finished {
             pass: Some(pass.id),

@@ -290,14 +290,19 @@ impl Machine {
 
     /// When a call could pass as far as is known, the identity's own question included.
     pub(super) fn earliest_opening(&self, now: Moment) -> Option<Instant> {
+        match self.shut(now) {
+            None => Some(now.at),
+            Some(refusal) => refusal.until,
+        }
+    }
+
+    /// Why no call at all could pass, not even the identity's own question where that comes first.
+    pub(super) fn shut(&self, now: Moment) -> Option<Refusal> {
         let call = match self.identity {
             Identity::Pending { .. } => Call::Identity,
             Identity::Unchecked | Identity::Same => Call::Work,
         };
-        match self.refusal(call, now.at) {
-            None => Some(now.at),
-            Some(refusal) => refusal.until,
-        }
+        self.refusal(call, now.at)
     }
 
     pub(super) fn is_on_trial(&self) -> bool {

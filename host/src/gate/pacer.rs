@@ -183,6 +183,11 @@ impl Pacer {
         self.with(|core, _| core.pause.answered(begun));
     }
 
+    /// Whether units are reserved that may be given back.
+    pub(super) fn holds_units(&self) -> bool {
+        self.with(|core, _| core.held() > 0)
+    }
+
     /// Why a call may not begin now.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let (refusal, low) = self.with(|core, now| {

@@ -34,8 +34,8 @@ use super::queue::{Asked, Item, Queue};
 pub use super::rounds::Patience;
 use super::rounds::{RoundEnd, Rounds};
 use super::sample::{self, Sampler};
-use crate::clock::SharedClock;
-use crate::config::{OnMismatch, ScanAt};
+use crate::clock::{SharedClock, rfc3339};
+use crate::config::{OnMismatch, ScanAt, format_duration};
 use crate::ledger::Pass;
 use crate::model::{Asset, ChainName, Class, Commitment, Reason};
 use crate::pool::{Member, Pool};
@@ -141,6 +141,13 @@ struct Run<'e, 'a> {
 }
 
 impl<'a> Engine<'a> {
+    /// An instant from now on as milliseconds since 1970.
+    fn wall(&self, at: Instant) -> i64 {
+        let ahead = at.saturating_duration_since(self.clock.now()).as_millis();
+        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
+        self.clock.unix_ms().saturating_add(ahead)
+    }
+
     /// Runs the pass to its end; what was learned is in the ledger then.
     ///
     /// # Errors
@@ -223,8 +230,8 @@ impl Run<'_, '_> {
                 }
                 if self.rest.is_none() {
                     match self.end_round() {
-                        None => return Ok(self.gave_up()),
-                        Some(until) => wake = Some(until),
+                        Err(ending) => return Ok(ending),
+                        Ok(until) => wake = Some(until),
                     }
                 }
             }
@@ -286,11 +293,11 @@ impl Run<'_, '_> {
     }
 
     /// Ends a round: nothing is under way, and what waits cannot be taken. Tells when to look
-    /// again; `None`: the pass gives up.
-    fn end_round(&mut self) -> Option<Instant> {
+    /// again, or that the pass gives up.
+    fn end_round(&mut self) -> Result<Instant, Ending> {
         let now = self.engine.clock.now();
         let RoundEnd::Again(backoff) = self.rounds.end(now) else {
-            return None;
+            return Err(self.gave_up());
         };
         self.tell_tokens();
         self.tell_nobody_could();
@@ -298,6 +305,9 @@ impl Run<'_, '_> {
         let waiting = self.queue.drain();
         for item in waiting.into_iter().chain(std::mem::take(&mut self.aside)) {
             self.queue.push(item, Asked::default());
+        }
+        if let Some(opens) = self.opens_too_late() {
+            return Err(self.gave_up_before(opens));
         }
         let members = self.engine.pool.members.iter();
         let opens = members.filter_map(|m| m.gate.earliest_opening()).min();
@@ -307,13 +317,36 @@ impl Run<'_, '_> {
         }
         let shut = || opens.into_iter().chain(self.look.wake).min();
         let ends = self.rounds.ends();
-        Some(self.rest.or_else(shut).map_or(ends, |next| next.min(ends)))
+        Ok(self.rest.or_else(shut).map_or(ends, |next| next.min(ends)))
+    }
+
+    /// When the first provider that reads what waits may be asked again, if that is certain and
+    /// later than patience lasts: no answer can come before it ends.
+    fn opens_too_late(&self) -> Option<Instant> {
+        let mut earliest: Option<Instant> = None;
+        for (index, member) in self.engine.pool.members.iter().enumerate() {
+            if self.list_again || self.queue.lanes().any(|lane| self.reads(index, lane.kind)) {
+                let opens = member.gate.shut_until()?;
+                earliest = Some(earliest.map_or(opens, |earliest| earliest.min(opens)));
+            }
+        }
+        earliest.filter(|opens| *opens > self.rounds.ends())
     }
 
     fn gave_up(&self) -> Ending {
         let quiet = self.rounds.quiet(self.engine.clock.now());
         Ending::GaveUp {
             message: format!("no provider answered for {} s", quiet.as_secs()),
+        }
+    }
+
+    fn gave_up_before(&self, opens: Instant) -> Ending {
+        let opens = rfc3339(self.engine.wall(opens));
+        let budget = format_duration(self.rounds.budget());
+        Ending::GaveUp {
+            message: format!(
+                "no provider can be asked before {opens}, and the scan waits {budget} for an answer"
+            ),
         }
     }
 }

@@ -85,6 +85,11 @@ impl Rounds {
         now.saturating_duration_since(self.last_answer)
     }
 
+    /// How long a pass goes on without an answer.
+    pub(super) fn budget(&self) -> Duration {
+        self.budget
+    }
+
     /// When the budget is used up, if nothing is answered before.
     pub(super) fn ends(&self) -> Instant {
         crate::gate::later(self.last_answer, self.budget)

@@ -145,7 +145,7 @@ impl Run<'_, '_> {
     }
 
     /// Whether it can read what lies in such a lane.
-    fn reads(&self, index: usize, kind: LaneKind) -> bool {
+    pub(super) fn reads(&self, index: usize, kind: LaneKind) -> bool {
         match kind {
             LaneKind::Any | LaneKind::Native => self.can_read(index, true),
             LaneKind::Token => self.can_read(index, false),

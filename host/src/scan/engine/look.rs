@@ -43,11 +43,6 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn tell(&self, used: Option<usize>, purpose: Purpose, cells: usize) {
-        let (now, unix_ms) = (self.engine.clock.now(), self.engine.clock.unix_ms());
-        let wall = |until: Instant| {
-            let ahead = until.saturating_duration_since(now).as_millis();
-            unix_ms.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX))
-        };
         let members = self.engine.pool.members.iter().enumerate();
         let others = members.filter(|(index, _)| Some(*index) != used);
         let skipped = others.map(|(index, member)| {
@@ -55,13 +50,13 @@ impl Run<'_, '_> {
             Skipped {
                 provider: member.name.clone(),
                 why,
-                until: until.map(wall),
+                until: until.map(|until| self.engine.wall(until)),
             }
         });
         let provider = used.map(|index| self.engine.pool.members[index].name.clone());
         let decision = Decision {
             id: 0,
-            at: unix_ms,
+            at: self.engine.clock.unix_ms(),
             chain: self.engine.chain.clone(),
             scan: self.pass.id.clone(),
             purpose,

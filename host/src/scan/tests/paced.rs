@@ -150,3 +150,58 @@ async fn a_hole_tells_until_when_its_provider_has_no_room() {
     // A long window is kept in slices, so its end is known to a hundredth.
     assert!((week..=week + week / 100).contains(&until), "{until}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_ends_at_once_where_nobody_can_be_asked_before_patience_ends() {
+    for (limit, ends_at_once) in [("10/7d", true), ("10/h", true), ("10/5m", false)] {
+        let mut bench = Bench::new(false)
+            .await
+            .with(1, |request, _| Ok(honest(request)));
+        bench.limit(0, &[limit]);
+        let start = Instant::now();
+        let (outcome, rows) = bench.scan(15).await;
+        let took = start.elapsed();
+        if ends_at_once {
+            let Ending::GaveUp { message } = outcome.ending else {
+                panic!("{limit}: nobody could answer")
+            };
+            assert!(message.starts_with("no provider can be asked before 2026-11-"));
+            assert!(took < SECOND, "{limit}: {took:?}");
+            assert_eq!(known(&rows), 10);
+        } else {
+            assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 15));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_waits_while_anyone_who_reads_what_is_left_may_answer_in_time() {
+    // The second one is held for longer than patience, the first may always come back.
+    let mut bench = Bench::new(false)
+        .await
+        .with(1, |_: &BalancesRequest, now| match now.as_secs() {
+            0..200 => failing(Class::Timeout),
+            _ => failing(Class::Refused),
+        })
+        .with(1, |request, _| Ok(honest(request)));
+    bench.patience.budget = 100 * SECOND;
+    let held = &bench.pool.members[1].gate;
+    held.hold(crate::gate::HoldReason::Unauthorized, None, "scripted");
+    let start = Instant::now();
+    let (outcome, _) = bench.scan(3).await;
+    assert!(matches!(outcome.ending, Ending::GaveUp { .. }));
+    assert!(start.elapsed() >= 60 * SECOND, "{:?}", start.elapsed());
+    // Who does not read what is left is not waited for.
+    let mut bench = Bench::new(true)
+        .await
+        .with(1, |request, _| Ok(honest(request)))
+        .with(1, |request, _| Ok(honest(request)));
+    bench.only_natives(0);
+    let held = &bench.pool.members[1].gate;
+    held.hold(crate::gate::HoldReason::Unauthorized, None, "scripted");
+    let start = Instant::now();
+    let (outcome, rows) = bench.scan(30).await;
+    assert!(matches!(outcome.ending, Ending::GaveUp { .. }));
+    assert_eq!(known(&rows), 30, "every native coin");
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+}
