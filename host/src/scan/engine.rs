@@ -3,11 +3,12 @@
 //! Work is pulled: a provider that has a free connection and an open gate takes the largest chunk
 //! that it may, there is no barrier between chunks. Who takes what is in `dispatch` (and `trial`),
 //! where a provider stands in `standing`, what was seen of all in `look`, what becomes of an answer
-//! in `settle`; when cells are asked again, and when a pass gives up, in `rounds`. While every gate is shut there is no round: the engine sleeps until the
+//! in `settle`, what comes from the list in `refill`; when cells are asked again, and when a pass gives up, in `rounds`. While every gate is shut there is no round: the engine sleeps until the
 //! earliest opens.
 
 mod dispatch;
 mod look;
+mod refill;
 mod settle;
 mod standing;
 mod trial;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::dispatch::Done;
 use self::look::Look;
+use self::refill::{InList, KINDS};
 use self::standing::Standings;
 use super::ScanError;
 use super::call::Question;
@@ -122,8 +124,8 @@ struct Run<'e, 'a> {
     aside: Vec<Item>,
     /// Cells that failed in this round and for which there was no room there.
     dropped: Vec<Item>,
-    /// The list is to be streamed once more for those.
-    list_again: bool,
+    /// What is to come from the list once more.
+    in_list: InList,
     /// Cells that every provider refused for good; asking again would change nothing.
     refused: Vec<Item>,
     sampler: Option<Sampler>,
@@ -186,7 +188,7 @@ impl<'a> Engine<'a> {
             queue: Queue::new(&self.assets, mixed),
             aside: Vec::new(),
             dropped: Vec::new(),
-            list_again: false,
+            in_list: InList::default(),
             refused: Vec::new(),
             tasks: JoinSet::new(),
             members: Standings::new(members.len()),
@@ -266,32 +268,6 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Plans more cells while the queue has less than every provider could take.
-    async fn refill(&mut self) -> Result<(), ScanError> {
-        let members = &self.engine.pool.members;
-        let could_take = members
-            .iter()
-            .map(|m| m.cells_max().saturating_mul(m.connections));
-        let wanted = could_take.fold(1, usize::saturating_add);
-        while self.queue.len() < wanted {
-            let Some(items) = self.plan.next().await? else {
-                let has_work = !self.queue.is_empty() || !self.aside.is_empty();
-                if !self.list_again || has_work || !self.tasks.is_empty() {
-                    return Ok(());
-                }
-                // Whatever had room is settled: the rest has its turn.
-                self.list_again = false;
-                self.forget_dropped().await?;
-                self.plan.restart()?;
-                continue;
-            };
-            for item in items {
-                self.queue.push(item, Asked::default());
-            }
-        }
-        Ok(())
-    }
-
     /// Ends a round: nothing is under way, and what waits cannot be taken. Tells when to look
     /// again, or that the pass gives up.
     fn end_round(&mut self) -> Result<Instant, Ending> {
@@ -325,7 +301,10 @@ impl Run<'_, '_> {
     fn opens_too_late(&self) -> Option<Instant> {
         let mut earliest: Option<Instant> = None;
         for (index, member) in self.engine.pool.members.iter().enumerate() {
-            if self.list_again || self.queue.lanes().any(|lane| self.reads(index, lane.kind)) {
+            let mut lanes = self.queue.lanes();
+            let waits = lanes.any(|lane| self.reads(index, lane.kind));
+            let in_list = |native| self.in_list.holds(native) && self.can_read(index, native);
+            if waits || KINDS.into_iter().any(in_list) {
                 let opens = member.gate.shut_until()?;
                 earliest = Some(earliest.map_or(opens, |earliest| earliest.min(opens)));
             }

@@ -119,6 +119,25 @@ impl Queue {
         self.len == 0
     }
 
+    /// Whether native coins and tokens lie in lanes of their own.
+    #[must_use]
+    pub fn is_by_kind(&self) -> bool {
+        self.by_kind
+    }
+
+    /// Cells waiting where native coins, or tokens, lie.
+    #[must_use]
+    pub fn waiting(&self, native: bool) -> usize {
+        let own = if native {
+            LaneKind::Native
+        } else {
+            LaneKind::Token
+        };
+        let lanes = self.lanes.iter();
+        let lanes = lanes.filter(|(lane, _)| lane.kind == own || lane.kind == LaneKind::Any);
+        lanes.map(|(_, waiting)| waiting.len()).sum()
+    }
+
     /// The lanes that hold cells.
     pub fn lanes(&self) -> impl Iterator<Item = Lane> + '_ {
         self.lanes.keys().copied()

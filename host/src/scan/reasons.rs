@@ -55,6 +55,14 @@ impl Engine<'_> {
 
     /// The joined reason of a cell that was asked for.
     pub(super) fn reason_of(&self, item: &Item) -> Reason {
+        let native = self.assets[usize::from(item.asset)].is_native();
+        if item.errors.is_empty() && !self.pool.can_read(native) {
+            return Reason {
+                class: Class::NoProvider,
+                message: "no usable provider of the chain reads this asset".to_owned(),
+                providers: self.pool.unusable.clone(),
+            };
+        }
         let providers = self.words_of_pool(&item.errors);
         let told = item.errors.first().or_else(|| providers.first());
         let class = told.map_or(Class::NoProvider, |error| error.class);

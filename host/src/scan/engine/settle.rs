@@ -191,7 +191,7 @@ impl Run<'_, '_> {
         } else if self.aside.len() < ASIDE_MAX {
             self.aside.push(item);
         } else {
-            self.list_again = true;
+            self.in_list.leave(native);
             self.dropped.push(item);
         }
     }
@@ -240,6 +240,13 @@ impl Run<'_, '_> {
             .chain(asked)
             .collect();
         self.close_cells(&open).await
+    }
+
+    /// Settles cells that no provider of the pool reads: no answer will come.
+    pub(super) async fn close_unreadable(&mut self, items: &[Item]) -> Result<(), ScanError> {
+        let settled = &self.engine.progress.settled;
+        settled.fetch_add(items.len() as u64, Ordering::Relaxed);
+        self.close_cells(items).await
     }
 
     /// Writes final holes, and once per token that has one the event that says so.

@@ -288,3 +288,32 @@ async fn spread_gives_a_short_list_to_all() {
     assert_eq!(known(&rows), 20);
     assert_eq!((bench.calls(0), bench.calls(1)), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_nobody_can_be_asked_for_do_not_keep_natives_from_being_read() {
+    let mut bench = Bench::new(true)
+        .await
+        .with(10, answering)
+        .with(10, answering);
+    bench.only_natives(0);
+    let held = &bench.pool.members[1].gate;
+    held.hold(crate::gate::HoldReason::Unauthorized, None, "scripted");
+    // Far more than the queue holds at once.
+    let (_, rows) = bench.scan(3_000).await;
+    assert_eq!(known(&rows), 3_000, "every native coin");
+    assert!(bench.calls(0) < 320, "{} calls", bench.calls(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_in_the_pool_reads_is_not_waited_for() {
+    let mut bench = Bench::new(true).await.with(10, answering);
+    bench.only_natives(0);
+    let start = Instant::now();
+    let (outcome, rows) = bench.scan(3_000).await;
+    assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 3_000));
+    assert!(start.elapsed() < COOLDOWN, "{:?}", start.elapsed());
+    let Row::Unknown { error, .. } = &rows[1] else {
+        panic!("it is unknown")
+    };
+    assert_eq!(error.class, Class::NoProvider);
+}
