@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::context;
+use super::context::{self, say};
 use super::remarks::Remarks;
-use crate::config::{Chain, Config};
+use crate::config::{AddressSet, Chain, Config};
 use crate::ledger::Ledger;
 use crate::model::Asset;
 use crate::pool::Pool;
@@ -133,5 +133,44 @@ pub(super) async fn read_list(
         SourceError::Ledger(error) => error.into(),
     })?;
     remarks.finish();
+    if list.valid == 0 {
+        say(&nothing_to_ask(job, list.invalid));
+    }
     Ok(list)
+}
+
+/// That a job's lists have no address, where they are, and what to do.
+fn nothing_to_ask(job: &Job<'_>, invalid: u64) -> String {
+    let name = &job.chain.name;
+    let lists: Vec<String> = match &job.source {
+        Source::Files(files) => files.iter().map(|file| list_name(file)).collect(),
+        Source::Sets => {
+            let sets = job.chain.addresses.iter();
+            let list = |set: &AddressSet| {
+                let file = set.file.as_deref().map(list_name);
+                file.unwrap_or_else(|| format!("set `{}`", set.name))
+            };
+            sets.map(list).collect()
+        }
+        Source::Addresses(_) => Vec::new(),
+    };
+    if lists.is_empty() {
+        return format!(
+            "warning: {name}: there is no address list, so nothing is asked; add `--addresses \
+             FILE`, or `[[chains.{name}.addresses]]` with `file = \"…\"` to the configuration"
+        );
+    }
+    format!(
+        "warning: {name}: no valid address in {} ({invalid} invalid lines), so nothing is asked; \
+         write one address per line, or CSV with a column `address`",
+        lists.join(", ")
+    )
+}
+
+fn list_name(file: &Path) -> String {
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        format!("`{}`", file.display())
+    }
 }

@@ -445,3 +445,39 @@ fn output_goes_to_the_file_that_is_named() {
         ..run
     });
 }
+
+#[test]
+fn a_list_without_any_address_is_told_with_its_name_and_what_to_do() {
+    let lab = bsc();
+    for (list, invalid) in [("", 0), ("address,label\n", 0), ("nonsense\nmore\n", 2)] {
+        let (run, rows) = scan(&lab, list.as_bytes());
+        assert_eq!(rows.len(), invalid);
+        let expected = format!(
+            "warning: bsc: no valid address in `given.csv` ({invalid} invalid lines), so nothing is \
+             asked; write one address per line"
+        );
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    }
+    let arguments = ["scan", "--addresses", "-"];
+    let run = lab.product.run_with_input(&arguments, b"").expect(0);
+    assert!(
+        run.stderr.contains("no valid address in standard input"),
+        "{}",
+        run.stderr
+    );
+    // The configured list is told as well, and so is that there is none.
+    lab.product.write("list.csv", "");
+    let run = lab.scan(&[]).expect(0);
+    assert!(run.stderr.contains("list.csv`"), "{}", run.stderr);
+    let config = std::fs::read_to_string(lab.product.folder().join("scanhost.toml"));
+    let config = config.expect("it is there");
+    let without = config.replace("[[chains.bsc.addresses]]\nfile = \"list.csv\"\n", "");
+    assert_ne!(config, without);
+    lab.product.write("scanhost.toml", without);
+    let run = lab.scan(&[]).expect(0);
+    assert!(
+        run.stderr.contains("there is no address list"),
+        "{}",
+        run.stderr
+    );
+}
