@@ -44,11 +44,22 @@ pub(super) async fn watch(chain: &str, pool: &Pool, progress: &Progress, bar: &P
         quiet += TICK;
         if quiet >= say_at {
             say_at += QUIET;
-            let seconds = quiet.as_secs();
-            let waits = waits(pool);
-            bar.suspend(|| say(&format!("{chain}: no answer for {seconds} s; {waits}")));
+            let line = standstill(chain, quiet.as_secs(), pool, progress);
+            bar.suspend(|| say(&line));
         }
     }
+}
+
+/// Why the bar has not moved for so long.
+fn standstill(chain: &str, seconds: u64, pool: &Pool, progress: &Progress) -> String {
+    if progress.comparing.load(Ordering::Relaxed) {
+        let compared = progress.sampled.load(Ordering::Relaxed);
+        let samples = progress.samples.load(Ordering::Relaxed);
+        return format!(
+            "{chain}: every cell is settled; {compared} of {samples} samples are compared so far"
+        );
+    }
+    format!("{chain}: no answer for {seconds} s; {}", waits(pool))
 }
 
 /// What each provider that gets no work says, briefly.
@@ -76,5 +87,26 @@ fn waits(pool: &Pool) -> String {
     match shut.as_slice() {
         [] => "waiting for answers".to_owned(),
         shut => shut.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_compares_is_not_said_to_wait_for_an_answer() {
+        let pool = Pool::empty("btc".into());
+        let progress = Progress::default();
+        let line = standstill("btc", 10, &pool, &progress);
+        assert_eq!(line, "btc: no answer for 10 s; waiting for answers");
+        progress.samples.store(40, Ordering::Relaxed);
+        progress.sampled.store(7, Ordering::Relaxed);
+        progress.comparing.store(true, Ordering::Relaxed);
+        let line = standstill("btc", 10, &pool, &progress);
+        assert_eq!(
+            line,
+            "btc: every cell is settled; 7 of 40 samples are compared so far"
+        );
     }
 }

@@ -297,10 +297,13 @@ async fn worth(scan: &Scan<'_>, pass: &PassId) -> Result<String, CliError> {
     if !providers.is_empty() {
         told.push_str(&format!("; {}", providers.join(", ")));
     }
-    let sampled = scan.progress.sampled.load(Ordering::Relaxed);
-    if sampled > 0 {
+    let samples = scan.progress.samples.load(Ordering::Relaxed);
+    if samples > 0 {
+        let compared = scan.progress.sampled.load(Ordering::Relaxed);
         let differ = scan.progress.mismatches.load(Ordering::Relaxed);
-        told.push_str(&format!("; {sampled} read again, {differ} differ"));
+        told.push_str(&format!(
+            "; {compared} of {samples} samples compared, {differ} differ"
+        ));
     }
     Ok(told)
 }

@@ -15,7 +15,7 @@ mod trial;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::select_all;
 use tokio::sync::watch;
@@ -54,10 +54,14 @@ pub struct Progress {
     pub settled: AtomicU64,
     /// Of them, known.
     pub known: AtomicU64,
-    /// Cells that a second provider told as well.
+    /// Cells that were chosen to be read again by a second provider.
+    pub samples: AtomicU64,
+    /// Of them, those that it told as well.
     pub sampled: AtomicU64,
     /// Of them, those that it told otherwise.
     pub mismatches: AtomicU64,
+    /// Every cell is settled, and what was chosen is still being compared.
+    pub comparing: AtomicBool,
 }
 
 /// How a pass came to its end.
@@ -258,6 +262,10 @@ impl Run<'_, '_> {
         let Some(sampler) = &mut self.sampler else {
             return Ok(Ending::Complete);
         };
+        self.engine
+            .progress
+            .comparing
+            .store(true, Ordering::Relaxed);
         tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(Ending::Cancelled),

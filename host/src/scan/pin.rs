@@ -81,6 +81,22 @@ impl Pin {
         }
     }
 
+    /// Where an amount is to be read again that a provider with these caps told of `height`: at the
+    /// same height, or at no older one where the provider cannot choose.
+    pub(super) fn again(&self, caps: Caps, height: Option<u64>) -> Heights {
+        match height.filter(|_| self.is_wanted()) {
+            Some(height) if caps.pinned => Heights {
+                at: Some(height),
+                min: 0,
+            },
+            Some(height) => Heights {
+                at: None,
+                min: height,
+            },
+            None => Heights::default(),
+        }
+    }
+
     /// The first answer is of this height; `None`: it does not say, and the pass is not pinned.
     pub(super) fn decide(&mut self, height: Option<u64>, name: &ProviderName) {
         if self.is_undecided() {
@@ -106,6 +122,19 @@ impl Pin {
 }
 
 impl Heights {
+    /// What a provider with these caps is asked for to read again what is to be read here; `None`
+    /// where what it tells would be of another height.
+    pub(super) fn again_by(self, caps: Caps) -> Option<Self> {
+        match self {
+            Self { at: Some(_), .. } => caps.pinned.then_some(self),
+            Self { at: None, min } if min > 0 && !caps.min_height => Some(Self {
+                at: caps.pinned.then_some(min),
+                min: 0,
+            }),
+            Self { at: None, .. } => Some(self),
+        }
+    }
+
     pub(super) fn put_into(self, request: &mut BalancesRequest) {
         request.at_height = self.at;
         request.min_height = self.min;

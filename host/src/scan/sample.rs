@@ -5,37 +5,39 @@
 //! where each insists: the first told the same before and after the second, and the second told
 //! the same twice. With a third provider the one that stands alone is the suspect.
 //!
+//! What was read at one height is read again at that height, and compared with nobody who cannot
+//! read there: the amount may be another one by now.
+//!
 //! Second readings are never stored as balances. Whether a cell is read again depends on the pass
-//! and the cell alone. What was not compared when a pass was interrupted is not compared later: its
-//! cells are known, and the pass that goes on does not see them again.
+//! and the cell alone. What was not compared when a pass was interrupted or gave up, or for which
+//! there was no room, is not compared later: its cells are known, and a pass that goes on does not
+//! see them again. How many were chosen and how many compared is counted ([`Progress`]).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 
-use super::call::{self, Question};
+use self::compare::Shared;
+use super::call::{Heights, Question};
 use super::commit::Sink;
 use super::engine::Progress;
-use super::identity::ask_identity;
-use super::queue::{Asked, Item, Items};
-use super::reconcile::CellOutcome;
+use super::queue::Item;
 use crate::clock::SharedClock;
 use crate::config::OnMismatch;
-use crate::gate::{Answer, Call, HoldReason, Permit, Verdict, Why};
-use crate::ledger::{ChunkCommit, LedgerError, NewEvent};
-use crate::model::{Amount, Asset, ChainName, PassId};
-use crate::pool::Member;
-use crate::pool::decision::{Decision, Decisions, Purpose};
+use crate::ledger::LedgerError;
+use crate::model::{Amount, PassId};
+
+mod ask;
+mod compare;
 
 /// Readings that wait for a comparison; beyond this many a comparison is sent.
 const BATCH: usize = 100;
 /// Comparisons under way; further cells wait for them, the pass does not.
 const UNDER_WAY_MAX: usize = 4;
-/// How long a second reading may wait for a provider's gate.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Cells that wait; where others are read that much faster than compared, further ones are not.
+const WAITING_MAX: usize = if cfg!(test) { 1_000 } else { 20_000 };
 
 /// A reading that is to be compared.
 #[derive(Clone, Debug)]
@@ -43,21 +45,8 @@ struct Sampled {
     address: Arc<str>,
     asset: u16,
     amount: Amount,
-}
-
-/// What all comparisons of a pass share.
-#[derive(Debug)]
-struct Shared {
-    members: Vec<Arc<Member>>,
-    expected: Option<String>,
-    question: Arc<Question>,
-    sink: Arc<dyn Sink>,
-    clock: SharedClock,
-    chain: ChainName,
-    pass: PassId,
-    on_mismatch: OnMismatch,
-    progress: Arc<Progress>,
-    decisions: Arc<Decisions>,
+    /// Where it is to be read again.
+    heights: Heights,
 }
 
 /// The comparisons of one pass.
@@ -82,6 +71,8 @@ pub(super) struct Settings<'a> {
     pub(super) pass: &'a PassId,
     pub(super) progress: &'a Arc<Progress>,
 }
+
+// === impl Sampler ===
 
 impl Sampler {
     /// `None` where there is nothing to compare, or nobody to compare with.
@@ -109,7 +100,7 @@ impl Sampler {
         })
     }
 
-    /// A cell was answered by `member`; it may be one that is compared.
+    /// A cell was answered by `member`; it may be one that is compared, at `heights`.
     ///
     /// # Errors
     ///
@@ -119,6 +110,7 @@ impl Sampler {
         member: usize,
         item: &Item,
         amount: Amount,
+        heights: Heights,
     ) -> Result<(), LedgerError> {
         let mut hash = DefaultHasher::new();
         let asset = &self.shared.question.assets[usize::from(item.asset)];
@@ -126,11 +118,16 @@ impl Sampler {
         if hash.finish() > self.below {
             return Ok(());
         }
-        self.waiting[member].push(Sampled {
-            address: item.address.clone(),
-            asset: item.asset,
-            amount,
-        });
+        let chosen = &self.shared.progress.samples;
+        chosen.fetch_add(1, Ordering::Relaxed);
+        if self.waiting.iter().map(Vec::len).sum::<usize>() < WAITING_MAX {
+            self.waiting[member].push(Sampled {
+                address: item.address.clone(),
+                asset: item.asset,
+                amount,
+                heights,
+            });
+        }
         if self.waiting[member].len() < BATCH {
             return Ok(());
         }
@@ -172,228 +169,6 @@ impl Sampler {
         let shared = self.shared.clone();
         self.under_way
             .spawn(async move { shared.compare(first, cells).await });
-    }
-}
-
-impl Shared {
-    async fn compare(&self, first: usize, cells: Vec<Sampled>) -> Result<(), LedgerError> {
-        for native in [true, false] {
-            let of_kind = |cell: &&Sampled| self.asset(cell).is_native() == native;
-            let cells: Vec<Sampled> = cells.iter().filter(of_kind).cloned().collect();
-            let others = self.others(first, native);
-            if let (Some((second, arbiters)), false) = (others.split_first(), cells.is_empty()) {
-                self.compare_with(first, *second, arbiters, cells).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The other providers that read such assets, in the pool's order from `first` on.
-    fn others(&self, first: usize, native: bool) -> Vec<usize> {
-        let members = self.members.len();
-        let after = (1..members).map(|step| (first + step) % members);
-        after
-            .filter(|index| self.members[*index].can_read(native))
-            .collect()
-    }
-
-    async fn compare_with(
-        &self,
-        first: usize,
-        second: usize,
-        arbiters: &[usize],
-        cells: Vec<Sampled>,
-    ) -> Result<(), LedgerError> {
-        let told = self.read(second, &cells).await;
-        let compared = told.iter().flatten().count() as u64;
-        self.progress.sampled.fetch_add(compared, Ordering::Relaxed);
-        let differ = |(cell, told): (Sampled, Option<Amount>)| {
-            let told = told.filter(|told| *told != cell.amount)?;
-            Some((cell, told))
-        };
-        let suspicious: Vec<_> = cells.into_iter().zip(told).filter_map(differ).collect();
-        if suspicious.is_empty() {
-            return Ok(());
-        }
-        let (cells, told): (Vec<Sampled>, Vec<Amount>) = suspicious.into_iter().unzip();
-        let again_first = self.read(first, &cells).await;
-        let again_second = self.read(second, &cells).await;
-        let mut insist = Vec::new();
-        for (((cell, told), one), two) in cells
-            .into_iter()
-            .zip(told)
-            .zip(again_first)
-            .zip(again_second)
-        {
-            if one == Some(cell.amount) && two == Some(told) {
-                insist.push((cell, told));
-            }
-        }
-        if insist.is_empty() {
-            return Ok(());
-        }
-        let mismatches = insist.len() as u64;
-        self.progress
-            .mismatches
-            .fetch_add(mismatches, Ordering::Relaxed);
-        let (cells, told): (Vec<Sampled>, Vec<Amount>) = insist.into_iter().unzip();
-        let votes = match arbiters.first() {
-            Some(arbiter) => self.read(*arbiter, &cells).await,
-            None => vec![None; cells.len()],
-        };
-        let mut events = Vec::new();
-        for ((cell, told), vote) in cells.iter().zip(told).zip(votes) {
-            let suspect = match vote {
-                Some(vote) if vote == cell.amount => Some(second),
-                Some(vote) if vote == told => Some(first),
-                _ => None,
-            };
-            events.push(self.event(first, second, cell, told, suspect));
-            if let Some(suspect) = suspect {
-                self.hold(suspect, cell);
-            }
-        }
-        self.tell(events).await
-    }
-
-    /// One reading of each cell by a provider; `None` where it has no answer.
-    async fn read(&self, member: usize, cells: &[Sampled]) -> Vec<Option<Amount>> {
-        let member = &self.members[member];
-        let mut told = vec![None; cells.len()];
-        let caps = member.caps();
-        let size = member.cells_max().min(caps.addresses_max).min(BATCH);
-        for (start, chunk) in (0..).step_by(size).zip(cells.chunks(size)) {
-            let Some(permit) = self.admitted(member).await else {
-                return told;
-            };
-            self.record(member, chunk.len());
-            // The order of the items is the way back to the cells.
-            let items: Items = chunk.iter().map(Sampled::item).collect();
-            let called = call::call(member, permit, &self.question, items).await;
-            for (item, _, outcome) in called.settled {
-                let place = chunk.iter().position(|cell| cell.is(&item));
-                if let (Some(place), CellOutcome::Known(known)) = (place, outcome) {
-                    told[start + place] = Some(known.amount);
-                }
-            }
-        }
-        told
-    }
-
-    /// A permit, after the identity where that is not known; `None` where the provider is shut.
-    async fn admitted(&self, member: &Member) -> Option<Permit> {
-        let until = self.clock.now() + PATIENCE;
-        while self.clock.now() < until {
-            let mut changed = member.gate.changed();
-            let wait = match member.gate.ask(Call::Work) {
-                Answer::Pass(permit) => return Some(permit),
-                Answer::Wait { until, .. } => Some(until),
-                Answer::Shut {
-                    why: Why::IdentityPending,
-                    ..
-                } => match member.gate.ask(Call::Identity) {
-                    Answer::Pass(permit) => {
-                        let expected = self.expected.as_deref();
-                        let verdict = ask_identity(member, &permit, expected).await;
-                        let same = verdict == Verdict::Success;
-                        permit.record(verdict);
-                        if !same {
-                            return None;
-                        }
-                        continue;
-                    }
-                    Answer::Wait { until, .. } => Some(until),
-                    Answer::Shut { .. } => None,
-                },
-                Answer::Shut { .. } => return None,
-            };
-            tokio::select! {
-                _ = changed.changed() => {}
-                () = tokio::time::sleep_until(wait.unwrap_or(until).min(until)) => {}
-            }
-        }
-        None
-    }
-
-    fn record(&self, member: &Member, cells: usize) {
-        self.decisions.record(Decision {
-            id: 0,
-            at: self.clock.unix_ms(),
-            chain: self.chain.clone(),
-            scan: self.pass.clone(),
-            purpose: Purpose::Sample,
-            provider: Some(member.name.clone()),
-            cells: cells as u64,
-            skipped: Vec::new(),
-        });
-    }
-
-    fn asset(&self, cell: &Sampled) -> &Asset {
-        &self.question.assets[usize::from(cell.asset)]
-    }
-
-    fn event(
-        &self,
-        first: usize,
-        second: usize,
-        cell: &Sampled,
-        told: Amount,
-        suspect: Option<usize>,
-    ) -> NewEvent {
-        let name = |member: usize| &self.members[member].name;
-        let asset = self.asset(cell);
-        tracing::warn!(
-            chain = %self.chain,
-            asset = %asset.symbol,
-            "{}: `{}` and `{}` insist on different amounts of {}",
-            self.chain, name(first), name(second), asset.symbol
-        );
-        NewEvent {
-            kind: "reconcile_mismatch",
-            chain: Some(self.chain.clone()),
-            scan: Some(self.pass.clone()),
-            data: serde_json::json!({
-                "scan": self.pass, "chain": self.chain,
-                "address": &*cell.address, "asset": asset.symbol,
-                "provider": name(first), "amount": cell.amount.to_string(),
-                "other": name(second), "other_amount": told.to_string(),
-                "suspect": suspect.map(name),
-            }),
-        }
-    }
-
-    fn hold(&self, suspect: usize, cell: &Sampled) {
-        if self.on_mismatch == OnMismatch::Hold {
-            let asset = &self.asset(cell).symbol;
-            let message = format!("two other providers tell another amount of {asset}");
-            let member = &self.members[suspect];
-            member.gate.hold(HoldReason::Mismatch, None, message);
-        }
-    }
-
-    async fn tell(&self, events: Vec<NewEvent>) -> Result<(), LedgerError> {
-        let chunk = ChunkCommit {
-            events,
-            ..ChunkCommit::of(self.pass.clone())
-        };
-        self.sink.commit(chunk).await
-    }
-}
-
-impl Sampled {
-    fn item(&self) -> (Item, Asked) {
-        let item = Item {
-            address: self.address.clone(),
-            asset: self.asset,
-            suspect: 0,
-            counted: false,
-            errors: Vec::new(),
-        };
-        (item, Asked::default())
-    }
-
-    fn is(&self, item: &Item) -> bool {
-        self.asset == item.asset && *self.address == *item.address
     }
 }
 

@@ -155,6 +155,8 @@ struct Bench {
     at: ScanAt,
     sample: Option<f64>,
     on_mismatch: OnMismatch,
+    /// Of its one pass.
+    progress: Arc<Progress>,
 }
 
 impl Bench {
@@ -191,6 +193,7 @@ impl Bench {
             at: ScanAt::Newest,
             sample: None,
             on_mismatch: OnMismatch::Event,
+            progress: Arc::default(),
         }
     }
 
@@ -351,7 +354,7 @@ impl Bench {
             patience: self.patience,
             clock: self.clock.clone(),
             cancel: CancellationToken::new(),
-            progress: Arc::new(Progress::default()),
+            progress: self.progress.clone(),
         };
         let plan = Plan::new(list, &self.assets, &self.chain, pass, &self.ledger).unwrap();
         engine.run(pass, plan).await.unwrap()

@@ -154,7 +154,9 @@ impl Run<'_, '_> {
         let error = match outcome {
             CellOutcome::Known(known) => {
                 if let Some(sampler) = &mut self.sampler {
-                    sampler.see(member, &item, known.amount)?;
+                    let caps = self.engine.pool.members[member].caps();
+                    let heights = self.pin.again(caps, known.height);
+                    sampler.see(member, &item, known.amount, heights)?;
                 }
                 self.rounds.answered(self.engine.clock.now());
                 progress.settled.fetch_add(1, Ordering::Relaxed);

@@ -189,3 +189,51 @@ async fn a_height_that_was_given_up_does_not_come_back() {
     // Fifty calls have work; each height given up costs those under way and no more.
     assert!(bench.calls(1) < 100, "{} calls", bench.calls(1));
 }
+
+/// A node of the present whose amounts grow with each block; one that lies tells one more.
+async fn growing(bench: &mut Bench, provider: usize, lies: u64) -> Arc<Mutex<Vec<Option<u64>>>> {
+    let asked: Arc<Mutex<Vec<Option<u64>>>> = Arc::default();
+    let heights = asked.clone();
+    let caps = bench.providers[provider].caps;
+    bench.rewrite(provider, caps, move |request: &BalancesRequest, now| {
+        heights.lock().unwrap().push(request.at_height);
+        let mut answers = ARCHIVE.answer(request, now)?;
+        for answer in &mut answers {
+            if let Outcome::Known { amount, height, .. } = &mut answer.outcome {
+                amount.0 += ruint::aliases::U256::from(height.unwrap() + lies);
+            }
+        }
+        Ok(answers)
+    });
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_pass_is_compared_at_its_own_height() {
+    for lies in [0, 1] {
+        let mut bench = nodes(&[ARCHIVE, ARCHIVE], true).await;
+        bench.at = ScanAt::Pinned;
+        bench.sample = Some(100.0);
+        growing(&mut bench, 0, 0).await;
+        let asked = growing(&mut bench, 1, lies).await;
+        let (outcome, _) = bench.scan_only(100).await;
+        assert_eq!(outcome.ending, Ending::Complete);
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
+        assert_eq!(count(&bench.progress.sampled), 100);
+        assert_eq!(count(&bench.progress.mismatches), lies * 100);
+        let asked = asked.lock().unwrap();
+        assert!(asked.iter().all(|at| *at == Some(100)), "{asked:?}");
+    }
+    // Who cannot read there is not compared with: its amounts are of another height.
+    let mut bench = nodes(&[ARCHIVE, ARCHIVE], true).await;
+    bench.at = ScanAt::Pinned;
+    bench.sample = Some(100.0);
+    let caps = Caps {
+        pinned: false,
+        ..bench.providers[1].caps
+    };
+    bench.rewrite(1, caps, |request, now| ARCHIVE.answer(request, now));
+    bench.scan_only(50).await;
+    let sampled = bench.progress.sampled.load(Ordering::SeqCst);
+    assert_eq!((sampled, bench.calls(1)), (0, 0));
+}

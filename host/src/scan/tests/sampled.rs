@@ -1,5 +1,7 @@
 //! Cells that are read again from a second provider.
 
+use std::sync::atomic::AtomicU64;
+
 use super::*;
 use crate::gate::Why;
 use crate::ledger::EventFilter;
@@ -123,4 +125,46 @@ async fn a_second_provider_that_is_down_is_not_waited_for() {
     assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 500));
     assert!(began.elapsed() < COOLDOWN, "{:?}", began.elapsed());
     assert!(bench.calls(1) <= 6, "{} calls", bench.calls(1));
+}
+
+/// Chosen and compared.
+fn samples(bench: &Bench) -> (u64, u64) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+    (
+        count(&bench.progress.samples),
+        count(&bench.progress.sampled),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_chosen_and_not_compared_is_counted_and_bounded() {
+    // The second provider takes half a minute for what the first tells at once.
+    let mut bench = Bench::new(false).await.with(100, answering).with_latency(
+        100,
+        Duration::from_secs(14),
+        answering,
+    );
+    bench.sample = Some(100.0);
+    let (outcome, rows) = bench.scan(5_000).await;
+    assert_eq!((outcome.ending, known(&rows)), (Ending::Complete, 5_000));
+    let (chosen, compared) = samples(&bench);
+    assert_eq!(chosen, 5_000);
+    assert!((1_000..=1_600).contains(&compared), "{compared} compared");
+
+    // Who gives up leaves what waits uncompared, and says so.
+    let mut bench = Bench::new(false)
+        .await
+        .with(10, |request: &BalancesRequest, _| {
+            if request.addresses.iter().any(|address| **address == *"a33") {
+                return failing(Class::Timeout);
+            }
+            Ok(honest(request))
+        })
+        .with_latency(10, Duration::from_secs(14), |_: &BalancesRequest, _| {
+            failing(Class::Timeout)
+        });
+    bench.sample = Some(100.0);
+    let (_, rows) = bench.scan(40).await;
+    let (chosen, compared) = samples(&bench);
+    assert_eq!((chosen, compared), (known(&rows) as u64, 0));
 }
