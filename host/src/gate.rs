@@ -415,6 +415,12 @@ impl Gate {
         self.with(|machine, now| machine.quarantine(lasts, now));
     }
 
+    /// Whether no work at all may pass: open circuit, hold, quarantine, forced open.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.with(|machine, _| machine.state().is_shut())
+    }
+
     /// Whether the circuit is not closed, so that the next call that passes finds out whether the
     /// provider is back.
     #[must_use]

@@ -90,20 +90,37 @@ impl Asking<'_> {
                 verdict_of(&self.called.settled)
             }
             Err((items, error)) if items.len() > 1 && may_be_the_content(error.class) => {
-                self.split(items).await
+                self.split((items, error)).await
             }
             Err(failed) => self.give_up(failed),
         }
     }
 
     /// Splits a failed chunk until its bad cells stand alone, or until both halves fail.
-    async fn split(&mut self, items: Items) -> Verdict {
-        let mut failing = items;
+    ///
+    /// What the gate would not let through any more, since calls beside this one opened the
+    /// circuit, is not sent: it waits for another provider, as if this one had not been asked.
+    async fn split(&mut self, (mut failing, mut error): Failed) -> Verdict {
         for level in 1.. {
+            if self.member.gate.is_shut() {
+                self.called.again.extend(failing);
+                return self.verdict_after(&error);
+            }
             let (left, right) = halves(failing);
             let left = self.ask(left).await;
+            if self.member.gate.is_shut() {
+                self.called.again.extend(right);
+                match left {
+                    Ok(good) => self.called.settled.extend(good),
+                    Err(bad) => {
+                        error = bad.1.clone();
+                        self.give_up(bad);
+                    }
+                }
+                return self.verdict_after(&error);
+            }
             let right = self.ask(right).await;
-            let (bad, error) = match (left, right) {
+            let (bad, other) = match (left, right) {
                 (Ok(left), Ok(right)) => {
                     let settled = &mut self.called.settled;
                     settled.extend(left.into_iter().chain(right));
@@ -115,6 +132,7 @@ impl Asking<'_> {
                 }
                 (Err(left), Err(right)) => return self.both_failed(left, right, level),
             };
+            error = other;
             let is_content = weight(error.class) > 0 && self.has_answers();
             if !is_content {
                 return self.give_up((bad, error));
@@ -130,6 +148,15 @@ impl Asking<'_> {
             failing = bad;
         }
         verdict_of(&self.called.settled)
+    }
+
+    /// What a splitting that stopped half-way says: what was answered, else the failure.
+    fn verdict_after(&self, error: &CallError) -> Verdict {
+        if self.has_answers() {
+            verdict_of(&self.called.settled)
+        } else {
+            verdict_for(error)
+        }
     }
 
     /// Ends the splitting. What is the provider's own word (a pause, a refused key, no answer in

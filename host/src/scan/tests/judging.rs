@@ -58,7 +58,11 @@ async fn judge<S>(cells: usize, script: S) -> Judged
 where
     S: Fn(&BalancesRequest, Duration) -> Result<Vec<Answer>, CallError> + Send + Sync + 'static,
 {
-    let bench = Bench::new(false).await.with(1_000, script);
+    judge_of(&Bench::new(false).await.with(1_000, script), cells).await
+}
+
+/// One call of the bench's provider.
+async fn judge_of(bench: &Bench, cells: usize) -> Judged {
     let member = bench.pool.members[0].clone();
     let item = |index: usize| {
         let item = Item {
@@ -451,5 +455,31 @@ async fn many_poisoned_cells_leave_all_others_known() {
             panic!("{index} is unknown")
         };
         assert_eq!(error.class, Class::Refused);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_is_not_sent_through_a_gate_that_was_shut_meanwhile() {
+    use crate::gate::HoldReason;
+    use std::sync::OnceLock;
+
+    for (shuts_with, cells, verdict, calls) in
+        [(8, "........", "failure", 1), (4, "kkkk....", "success", 2)]
+    {
+        let gate: Arc<OnceLock<Gate>> = Arc::default();
+        let shut = gate.clone();
+        let script = move |request: &BalancesRequest, _| {
+            if request.cells.len() == shuts_with {
+                let gate = shut.get().expect("it is set before the call");
+                gate.hold(HoldReason::Quota, None, "another call found it");
+            }
+            match request.cells.len() {
+                8 => failing(Class::ServerError),
+                _ => Ok(honest(request)),
+            }
+        };
+        let bench = Bench::new(false).await.with(1_000, script);
+        gate.set(bench.pool.members[0].gate.clone()).unwrap();
+        told(&judge_of(&bench, 8).await, cells, verdict, calls);
     }
 }
