@@ -237,7 +237,8 @@ impl Run<'_, '_> {
                 if self.rest.is_none() {
                     match self.end_round() {
                         Err(ending) => return Ok(ending),
-                        Ok(until) => wake = Some(until),
+                        // A trial may be due before that.
+                        Ok(until) => wake = wake.into_iter().chain([until]).min(),
                     }
                 }
             }
