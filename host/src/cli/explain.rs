@@ -132,9 +132,10 @@ fn list(decisions: &[Decision], out: &mut output::Out) -> Result<(), CliError> {
         "PASSED OVER",
     ]);
     for decision in decisions {
-        // Who merely was not needed says nothing about anyone.
+        // Who merely was not needed, or has a turn of its own, says nothing about anyone.
         let skipped = decision.skipped.iter();
-        let skipped = skipped.filter(|skip| skip.why != Skip::NotNeeded);
+        let skipped =
+            skipped.filter(|skip| !matches!(skip.why, Skip::NotNeeded | Skip::TakingTurns));
         let skipped: Vec<String> = skipped
             .map(|skip| format!("{}: {}", skip.provider, skip.why.as_str()))
             .collect();

@@ -42,7 +42,13 @@ pub enum Skip {
     Behind,
     /// A pinned pass waits for the answer that decides its height.
     HeightPending,
-    /// A provider before it took the work.
+    /// It answered that it does not offer such assets; others are asked first.
+    NotOffered,
+    /// The work is spread: it takes a chunk of its own in its turn.
+    TakingTurns,
+    /// The pass waits after a round without an answer; only trials are sent.
+    Resting,
+    /// Others took what there was, or are about to take it.
     NotNeeded,
     /// Its gate let nothing through.
     #[serde(untagged)]
@@ -143,7 +149,10 @@ impl std::fmt::Display for Skip {
             Self::CannotRead => "it does not read these assets here",
             Self::Behind => "it stands behind the chain",
             Self::HeightPending => "the pass waits for the answer that decides its height",
-            Self::NotNeeded => "a provider before it took the work",
+            Self::NotOffered => "it does not offer these assets, and others are asked first",
+            Self::TakingTurns => "the work is spread, and it takes its own share in its turn",
+            Self::Resting => "the scan waits after a round without an answer",
+            Self::NotNeeded => "others took the work, or are about to take it",
         };
         f.write_str(text)
     }
@@ -160,6 +169,9 @@ impl Skip {
             Self::CannotRead => "cannot_read",
             Self::Behind => "behind",
             Self::HeightPending => "height_pending",
+            Self::NotOffered => "not_offered",
+            Self::TakingTurns => "taking_turns",
+            Self::Resting => "resting",
             Self::NotNeeded => "not_needed",
         }
     }
@@ -220,6 +232,9 @@ mod tests {
             Skip::Gate(Why::RetryAfter),
             Skip::ConnectionsBusy,
             Skip::NotNeeded,
+            Skip::NotOffered,
+            Skip::TakingTurns,
+            Skip::Resting,
         ] {
             let mut written = decision(1);
             written.skipped[0].why = why;

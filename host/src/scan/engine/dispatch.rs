@@ -102,29 +102,46 @@ impl Run<'_, '_> {
 
     /// The lanes that this provider may take from: it reads them, was not asked, and no provider
     /// before it is about to take them.
-    fn lanes_for(&self, index: usize, holding: &[usize]) -> Result<Vec<Lane>, Skip> {
+    pub(super) fn lanes_for(&self, index: usize, holding: &[usize]) -> Result<Vec<Lane>, Skip> {
         let now = self.engine.clock.now();
         let spread = self.engine.pool.strategy == Strategy::Spread;
-        let (mut reads_some, mut unasked) = (self.queue.is_empty(), self.queue.is_empty());
+        let (mut unasked, mut offered) = (false, false);
         let free = |lane: &Lane| {
-            let reads = self.reads(index, lane.kind);
-            reads_some |= reads;
-            let asked = lane.asked.contains(index);
-            unasked |= reads && !asked;
-            reads
-                && !asked
-                && (spread || !self.is_taken_before(lane, holding))
-                && (self.offers(index, lane.kind, now) || !self.others_offer(index, lane, now))
+            if !self.reads(index, lane.kind) || lane.asked.contains(index) {
+                return false;
+            }
+            unasked = true;
+            if !self.offers(index, lane.kind, now) && self.others_offer(index, lane, now) {
+                return false;
+            }
+            offered = true;
+            spread || !self.is_taken_before(lane, holding)
         };
         let lanes: Vec<Lane> = self.queue.lanes().filter(free).collect();
         if !lanes.is_empty() {
             Ok(lanes)
-        } else if !reads_some {
-            Err(Skip::CannotRead)
-        } else if !unasked {
-            Err(Skip::AskedAlready)
-        } else {
+        } else if offered {
             Err(Skip::NotNeeded)
+        } else if unasked {
+            Err(Skip::NotOffered)
+        } else {
+            Err(self.nothing_for(index))
+        }
+    }
+
+    /// Why there is no cell that this provider could be asked for.
+    pub(super) fn nothing_for(&self, index: usize) -> Skip {
+        let native = |item: &Item| self.engine.assets[usize::from(item.asset)].is_native();
+        let mut lanes = self.queue.lanes();
+        let mut aside = self.aside.iter();
+        if self.queue.is_empty() && self.aside.is_empty() {
+            Skip::NotNeeded
+        } else if lanes.any(|lane| self.reads(index, lane.kind))
+            || aside.any(|item| self.can_read(index, native(item)))
+        {
+            Skip::AskedAlready
+        } else {
+            Skip::CannotRead
         }
     }
 

@@ -3,6 +3,9 @@
 use tokio::time::Instant;
 
 use super::Run;
+use crate::config::Strategy;
+use crate::gate::Call;
+use crate::pool::Member;
 use crate::pool::decision::{Decision, Purpose, Skip, Skipped};
 
 /// What one dispatch saw of the providers.
@@ -42,11 +45,33 @@ impl Run<'_, '_> {
         self.tell(None, Purpose::Work, self.queue.len() + self.aside.len());
     }
 
+    /// Why a provider has no part in a dispatch that did not come as far as to it.
+    fn not_looked_at(&self, index: usize, member: &Member) -> (Skip, Option<Instant>) {
+        let standing = &self.members[index];
+        let behind = standing.behind(self.engine.clock.now());
+        if let Some((why, until)) = member.gate.refusal(Call::Work) {
+            (Skip::Gate(why), until)
+        } else if self.rest.is_some() {
+            (Skip::Resting, self.rest)
+        } else if behind.is_some() {
+            (Skip::Behind, behind)
+        } else if standing.under_way >= member.connections {
+            (Skip::ConnectionsBusy, None)
+        } else if let Err(skip) = self.lanes_for(index, &[]) {
+            (skip, None)
+        } else if self.engine.pool.strategy == Strategy::Spread {
+            (Skip::TakingTurns, None)
+        } else {
+            (Skip::NotNeeded, None)
+        }
+    }
+
     pub(super) fn tell(&self, used: Option<usize>, purpose: Purpose, cells: usize) {
         let members = self.engine.pool.members.iter().enumerate();
         let others = members.filter(|(index, _)| Some(*index) != used);
         let skipped = others.map(|(index, member)| {
-            let (why, until) = self.look.seen[index].unwrap_or((Skip::NotNeeded, None));
+            let seen = self.look.seen[index];
+            let (why, until) = seen.unwrap_or_else(|| self.not_looked_at(index, member));
             Skipped {
                 provider: member.name.clone(),
                 why,

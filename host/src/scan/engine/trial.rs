@@ -27,7 +27,7 @@ impl Run<'_, '_> {
             return self.look.skip(index, Skip::Gate(why), until);
         }
         let Some(cell) = self.oldest_cell(index) else {
-            return self.look.skip(index, Skip::NotNeeded, None);
+            return self.look.skip(index, self.nothing_for(index), None);
         };
         let mut answer = member.gate.ask(Call::Work);
         if answer.why() == Some(Why::IdentityPending) {

@@ -317,3 +317,84 @@ async fn what_nobody_in_the_pool_reads_is_not_waited_for() {
     };
     assert_eq!(error.class, Class::NoProvider);
 }
+
+/// What the decisions say of a provider that they did not use, each reason once.
+fn reasons(bench: &Bench, provider: usize, purpose: Purpose) -> Vec<Skip> {
+    let name = format!("p{provider}");
+    let decisions = bench.pool.decisions.newest(usize::MAX);
+    let of_purpose = decisions.iter().filter(|it| it.purpose == purpose);
+    let skipped = of_purpose.flat_map(|it| &it.skipped);
+    let skipped = skipped.filter(|skip| skip.provider.as_str() == name);
+    let mut reasons = Vec::new();
+    for skip in skipped {
+        if !reasons.contains(&skip.why) {
+            reasons.push(skip.why);
+        }
+    }
+    reasons
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_turns_is_not_said_to_be_late() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(10, answering)
+        .with(10, answering);
+    bench.pool.strategy = Strategy::Spread;
+    bench.scan(40).await;
+    for provider in [0, 1] {
+        let said = reasons(&bench, provider, Purpose::Work);
+        assert!(said.contains(&Skip::TakingTurns), "p{provider}: {said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_shut_is_said_to_be_shut_though_nobody_needed_it() {
+    let bench = Bench::new(false)
+        .await
+        .with(10, answering)
+        .with(10, answering);
+    let held = &bench.pool.members[1].gate;
+    held.hold(crate::gate::HoldReason::Unauthorized, None, "scripted");
+    bench.scan(20).await;
+    let said = reasons(&bench, 1, Purpose::Work);
+    assert_eq!(said, [Skip::Gate(Why::HeldUnauthorized)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_during_a_wait_says_that_the_others_rest() {
+    // The first has an open circuit, the second keeps refusing: rounds fail, with waits after them.
+    // No wait ends in the moment in which a trial is due.
+    let [first, second] = [300, 170].map(Duration::from_millis);
+    let mut bench = Bench::new(false)
+        .await
+        .with_latency(1, first, |_: &BalancesRequest, _| failing(Class::Timeout))
+        .with_latency(1, second, |_: &BalancesRequest, _| failing(Class::Lagging));
+    bench.patience.budget = Duration::from_secs(200);
+    bench.scan(4).await;
+    let trials: Vec<_> = bench.providers[0].call_times.lock().unwrap().clone();
+    let due = COOLDOWN + Duration::from_millis(600);
+    assert_eq!(trials[4], due, "a trial does not wait for the round");
+    let said = reasons(&bench, 1, Purpose::Trial);
+    assert!(said.contains(&Skip::Resting), "{said:?}");
+    assert!(!said.contains(&Skip::NotNeeded), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_offer_what_is_left_is_said_so() {
+    let natives_only = |request: &BalancesRequest, _: Duration| {
+        if request.assets.iter().any(|asset| !asset.is_native()) {
+            return failing(Class::Unsupported);
+        }
+        Ok(honest(request))
+    };
+    let mut bench = Bench::new(true)
+        .await
+        .with(10, natives_only)
+        .with(10, answering);
+    bench = bench.with(10, answering);
+    bench.only_natives(2);
+    bench.scan(300).await;
+    let said = reasons(&bench, 0, Purpose::Work);
+    assert!(said.contains(&Skip::NotOffered), "{said:?}");
+}
