@@ -75,6 +75,9 @@ pub struct GateConfig {
     pub plugin_faults: NonZeroU32,
     /// How long that quarantine lasts. Default 10 min.
     pub quarantine: Duration,
+    /// Tells the provider's key from others; a refused key, or one whose allowance is spent, holds
+    /// no other key. Default empty.
+    pub credential: String,
 }
 
 /// What a call is for.
@@ -190,6 +193,7 @@ impl Default for GateConfig {
             identity: false,
             plugin_faults: NonZeroU32::MIN.saturating_add(2),
             quarantine: Duration::from_secs(10 * 60),
+            credential: String::new(),
         }
     }
 }
@@ -216,7 +220,7 @@ impl Gate {
     /// A gate that goes on where an earlier run, or an earlier configuration, ended.
     ///
     /// With another `fingerprint` breaker, hold and requested pause start clean: somebody mended
-    /// the configuration. What the provider did and what an operator forced is kept either way.
+    /// the configuration. So does what a refused key is held for, with another key. What the provider did and what an operator forced is kept either way.
     /// An open circuit stays open until its deadline; a half-open one lets a new probe through at
     /// once. No deadline but an operator's lies further ahead than it could have been set today.
     pub fn restore(

@@ -20,6 +20,9 @@ pub struct Persisted {
     /// What keeps the provider out, if anything does.
     #[serde(default)]
     pub hold: Option<PersistedHold>,
+    /// Tells the key that was used from others; a hold for a refused key is that key's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// What an operator said; kept whatever the fingerprint is.
     #[serde(default)]
     pub forced: Option<PersistedForce>,

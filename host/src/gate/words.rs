@@ -195,6 +195,14 @@ impl HoldReason {
         }
     }
 
+    /// Whether it ends with the key that was used.
+    pub(super) fn is_of_the_key(self) -> bool {
+        match self {
+            Self::Unauthorized | Self::Quota => true,
+            Self::WrongChain | Self::Mismatch => false,
+        }
+    }
+
     pub(super) fn cause(self) -> Cause {
         match self {
             Self::WrongChain => Cause::WrongChain,

@@ -363,6 +363,7 @@ impl<'a> Assembler<'a> {
             breaker: breaker_config(&breaker),
             spill_after: chain.spill_after,
             identity: chain.identity.is_some(),
+            credential: super::pacers::credential_mark(provider),
             ..GateConfig::default()
         };
         // What is remembered belongs to this endpoint, plugin, options and expected chain.

@@ -133,34 +133,56 @@ fn known_host<'m>(provider: &config::Provider, manifest: &'m Manifest) -> Option
 /// It is the same for providers that share one.
 #[must_use]
 pub fn key(provider: &config::Provider) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |field: &str| {
-        hash.update(field.len().to_le_bytes());
-        hash.update(field);
-    };
+    let mut hash = Fields::default();
     if let Some(group) = &provider.limit_group {
-        add("limit_group");
-        add(group);
+        hash.add("limit_group");
+        hash.add(group);
     } else {
-        add("origin");
-        add(&provider.endpoint.origin());
-        // Whoever is let in by a secret is counted by it.
+        hash.add_credential(provider);
+    }
+    hex::encode(hash.0.finalize())
+}
+
+/// Tells a provider's key from another one that may stand there later.
+///
+/// Sixteen bits of a hash: enough to see nearly every change, and too few to find a key by trying.
+#[must_use]
+pub fn credential_mark(provider: &config::Provider) -> String {
+    let mut hash = Fields::default();
+    hash.add("credential");
+    hash.add_credential(provider);
+    hex::encode(&hash.0.finalize()[..2])
+}
+
+/// A hash over fields whose borders count.
+#[derive(Default)]
+struct Fields(Sha256);
+
+impl Fields {
+    fn add(&mut self, field: &str) {
+        self.0.update(field.len().to_le_bytes());
+        self.0.update(field);
+    }
+
+    /// Whoever is let in by a secret is counted by it.
+    fn add_credential(&mut self, provider: &config::Provider) {
+        self.add("origin");
+        self.add(&provider.endpoint.origin());
         if let Some(key) = &provider.api_key {
-            add("api_key");
-            add(key.expose());
+            self.add("api_key");
+            self.add(key.expose());
         }
         if let Some(oauth2) = &provider.oauth2 {
-            add("oauth2");
-            add(oauth2.client_id.expose());
+            self.add("oauth2");
+            self.add(oauth2.client_id.expose());
         }
         for (name, value) in &provider.headers {
             if value.secret().is_some() {
-                add(name);
-                add(value.expose());
+                self.add(name);
+                self.add(value.expose());
             }
         }
     }
-    hex::encode(hash.finalize())
 }
 
 /// Of windows of the same length, and of quotas of the same period, the smallest count holds.
@@ -269,6 +291,10 @@ mod tests {
         assert_eq!(limits_of(&pacers, "a"), ["5/s", "7/m", "100/h", "9/day"]);
         assert_eq!(limits_of(&pacers, "port"), ["1/s"]);
         assert!(!format!("{pacers:?}").contains(KEY));
+        let mark = |name: &str| credential_mark(&config.providers[&ProviderName::from(name)]);
+        assert_eq!(mark("key"), mark("again"));
+        assert_ne!(mark("key"), mark("other"));
+        assert_eq!(mark("key").len(), 4, "it tells too little to guess by");
     }
 
     #[test]

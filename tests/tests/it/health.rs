@@ -242,6 +242,61 @@ fn a_hold_is_kept_until_the_configuration_changes() {
 }
 
 #[test]
+fn a_new_key_in_the_same_file_ends_the_hold_of_the_old_one() {
+    let lab = Lab::new(Plugin::Bscscan, 3);
+    lab.product.write("bscscan.key", "wrong-8d1c77e0aa");
+    set_up(&lab, &["first"], SHORT);
+    // Nobody waits where the hold is longer than patience.
+    let run = lab.scan(&[]).expect(3);
+    assert!(
+        run.stderr
+            .contains("gave up: no provider can be asked before"),
+        "{}",
+        run.stderr
+    );
+    let held = counted(&lab);
+    check(&held, "down", "closed", Some("held_unauthorized"));
+    lab.product.write("bscscan.key", crate::lab::API_KEY);
+    lab.expect_all_known(&lab.scan(&[]).expect(0));
+    check(&counted(&lab), "healthy", "closed", None);
+    let store = std::fs::read(lab.product.folder().join("scanhost.db")).expect("it is there");
+    for key in ["wrong-8d1c77e0aa", crate::lab::API_KEY] {
+        let found = store
+            .windows(key.len())
+            .any(|bytes| bytes == key.as_bytes());
+        assert!(!found, "the store holds a key");
+    }
+}
+
+#[test]
+fn a_spent_quota_is_told_with_its_end() {
+    let lab = Lab::new(Plugin::Blockstream, 6);
+    lab.set_up(&Setup::of(&["first"]).chain(LONG).first("quota = \"3/day\""));
+    let run = lab.scan(&[]).expect(3);
+    assert!(
+        run.stderr
+            .contains("gave up: no provider can be asked before"),
+        "{}",
+        run.stderr
+    );
+    let rows = run.rows();
+    let hole = rows
+        .iter()
+        .find(|row| row["status"] == "unknown")
+        .expect("some are");
+    let said = hole["error"]["providers"][0]["message"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        said.contains("no room for it soon enough (until 20"),
+        "{hole}"
+    );
+    let line = counted(&lab);
+    assert_eq!(line["why"], "paced", "{line}");
+    assert!(line["until"].is_string(), "{line}");
+}
+
+#[test]
 fn a_pause_that_was_asked_for_outlives_the_process() {
     let lab = lab(&["first", "second"], LONG);
     let retry_after = scanhost_tests::upstream::RetryAfter::Seconds(60);

@@ -29,7 +29,14 @@ impl Machine {
         };
         machine.history = stored.history.clone();
         if is_same {
-            machine.hold = stored.hold.as_ref().map(|hold| Hold {
+            let credential = &machine.config.credential;
+            let is_new_key = stored
+                .credential
+                .as_ref()
+                .is_some_and(|it| it != credential);
+            let hold = stored.hold.as_ref();
+            let hold = hold.filter(|hold| !(is_new_key && hold.reason.is_of_the_key()));
+            machine.hold = hold.map(|hold| Hold {
                 reason: hold.reason,
                 message: hold.message.clone(),
                 until: now.instant(hold.until, holds::longest(hold.reason)),
@@ -69,6 +76,7 @@ impl Machine {
                 open_until,
             },
             hold: self.stored_hold(now),
+            credential: Some(self.config.credential.clone()),
             forced: self.stored_force(now),
             // The pacer's; the gate fills them in.
             not_before: None,

@@ -185,3 +185,33 @@ fn a_lowered_threshold_opens_at_the_next_failure_and_not_by_itself() {
     fail(&gate);
     assert_eq!(gate.snapshot().state, GateState::Open);
 }
+
+#[test]
+fn a_new_key_is_not_held_for_the_old_one() {
+    let gate = |credential: &str| {
+        let clock = ManualClock::new();
+        let config = GateConfig {
+            credential: credential.to_owned(),
+            ..GateConfig::default()
+        };
+        (config, clock)
+    };
+    for (reason, ends) in [
+        (HoldReason::Unauthorized, true),
+        (HoldReason::Quota, true),
+        (HoldReason::WrongChain, false),
+        (HoldReason::Mismatch, false),
+    ] {
+        let (config, clock) = gate("old");
+        let held = Gate::new(key(), config, "f", clock.clone(), 1);
+        held.hold(reason, None, "scripted");
+        let stored = held.persisted();
+        let why = |credential: &str| {
+            let (config, _) = gate(credential);
+            let gate = Gate::restore(&stored, key(), config, "f", clock.clone(), 1);
+            gate.snapshot().why
+        };
+        assert_eq!(why("old"), Some(reason.why()));
+        assert_eq!(why("new").is_none(), ends, "{reason:?}");
+    }
+}
