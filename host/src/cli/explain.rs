@@ -24,16 +24,28 @@ enum ExplainFormat {
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One decision in full; without it the newest ones are listed
+    #[arg(allow_negative_numbers = true, value_parser = id)]
     id: Option<i64>,
     /// Decisions of this chain only
     #[arg(long, value_name = "C", conflicts_with = "id")]
     chain: Option<String>,
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "id")]
+    #[arg(allow_negative_numbers = true, value_parser = limit)]
     limit: u32,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: ExplainFormat,
+}
+
+fn id(text: &str) -> Result<i64, String> {
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.ok_or_else(|| "an ID is a number of the list that `scanhost explain` prints".to_owned())
+}
+
+fn limit(text: &str) -> Result<u32, String> {
+    let number = text.parse();
+    number.map_err(|_| format!("a whole number from 0 to {} belongs here", u32::MAX))
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {

@@ -6,7 +6,7 @@ use std::io::Write;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::context::{Context, say};
+use super::context::{self, Context, say};
 use super::output::{self, Table, age, json_line};
 use super::{CliError, Exit};
 use crate::clock::rfc3339;
@@ -25,6 +25,9 @@ enum HealthFormat {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Chains to tell of [default: all]
+    #[arg(long = "chain", value_name = "C")]
+    chains: Vec<String>,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     format: HealthFormat,
@@ -32,9 +35,13 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load()?;
+    let chains = context::chains(&loaded.config, &args.chains)?;
     let ledger = context.ledger_read_only(&loaded.config).await?;
     let now = context.clock.unix_ms();
-    let records = ledger.all_providers().await?;
+    let mut records = ledger.all_providers().await?;
+    if !args.chains.is_empty() {
+        records.retain(|record| chains.iter().any(|chain| chain.name == record.key.chain));
+    }
     let usage = usage_of_today(&ledger, now).await?;
     ledger.close().await;
     if records.is_empty() {

@@ -7,6 +7,7 @@ mod known;
 mod print;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use tokio::runtime::Handle;
@@ -15,7 +16,7 @@ use super::context::Context;
 use super::jobs::{self, Job};
 use super::output;
 use super::{CliError, Exit};
-use crate::config::{Config, Strategy};
+use crate::config::{Config, StoreUrl, Strategy};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::{ProviderError, ProviderName};
 use crate::plugin::Catalog;
@@ -115,10 +116,11 @@ async fn make<'c>(
     ledger: Option<&Ledger>,
 ) -> Result<Plan<'c>, CliError> {
     let now_unix_ms = context.clock.unix_ms();
+    let folder = Copies::new(context, config, ledger)?;
     let mut assembler = Assembler::new(
         config,
         catalog,
-        context.copies(config),
+        folder.path(),
         None,
         context.clock.clone(),
         Handle::current(),
@@ -164,6 +166,44 @@ async fn make<'c>(
         limits,
         spent,
     })
+}
+
+/// Where the private copies of plugins lie while a plan is made.
+///
+/// Without a store nothing is left behind: the folder is taken away with the plan.
+enum Copies {
+    OfStore(PathBuf),
+    Own(tempfile::TempDir),
+}
+
+impl Copies {
+    fn new(context: &Context, config: &Config, ledger: Option<&Ledger>) -> Result<Self, CliError> {
+        let of_store = context.copies(config);
+        let is_file = matches!(config.store.url, StoreUrl::Sqlite(_));
+        if ledger.is_some() || !is_file || of_store.exists() {
+            return Ok(Self::OfStore(of_store));
+        }
+        // Beside the store, where libraries may be loaded from; a temporary folder may forbid it.
+        let beside = of_store.parent().filter(|it| it.is_dir());
+        let beside = beside.unwrap_or_else(|| Path::new("."));
+        let folder = tempfile::Builder::new()
+            .prefix(".scanhost-plan.")
+            .tempdir_in(beside);
+        let folder = folder.map_err(|error| {
+            CliError::Broken(format!(
+                "failed to make a folder for plugins in `{}`: {error}",
+                beside.display()
+            ))
+        })?;
+        Ok(Self::Own(folder))
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::OfStore(folder) => folder.clone(),
+            Self::Own(folder) => folder.path().to_owned(),
+        }
+    }
 }
 
 impl Planned<'_> {

@@ -10,12 +10,16 @@ use crate::config::load_scenario;
 use crate::simulate::{self, Report};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 everything that must hold held; 1 the run itself broke; 2 wrong usage or scenario; \
+3 something did not hold.")]
 pub(super) struct Args {
     /// The scenario, see config/examples/simulate
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What latencies, shares and jitter are drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(allow_negative_numbers = true, value_parser = seed)]
     seed: u64,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
@@ -29,6 +33,11 @@ enum Format {
     Table,
     /// One JSON object, with every event
     Json,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    let number = text.parse();
+    number.map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// Runs on a runtime of its own: its time is not ours.

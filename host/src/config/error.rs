@@ -65,11 +65,14 @@ impl fmt::Display for Finding {
 pub struct ConfigErrors {
     // Invariant: not empty.
     findings: Vec<Finding>,
+    /// What they are in: `the configuration`.
+    within: &'static str,
 }
 
 impl ConfigErrors {
     /// Findings that are printed; a file that is no TOML at all has hundreds.
     const TOLD_MAX: usize = 40;
+    const CONFIGURATION: &'static str = "the configuration";
 
     /// A single error.
     #[must_use]
@@ -77,6 +80,7 @@ impl ConfigErrors {
         let message = message.into();
         Self {
             findings: vec![Finding { place, message }],
+            within: Self::CONFIGURATION,
         }
     }
 
@@ -85,7 +89,16 @@ impl ConfigErrors {
     pub fn of(mut findings: Vec<Finding>) -> Option<Self> {
         findings.sort();
         findings.dedup();
-        (!findings.is_empty()).then_some(Self { findings })
+        (!findings.is_empty()).then_some(Self {
+            findings,
+            within: Self::CONFIGURATION,
+        })
+    }
+
+    /// The same errors, in another file than the configuration.
+    #[must_use]
+    pub(super) fn within(self, within: &'static str) -> Self {
+        Self { within, ..self }
     }
 
     /// The errors, at least one.
@@ -104,8 +117,8 @@ impl fmt::Display for ConfigErrors {
             writeln!(f, "… and {more} more")?;
         }
         match self.findings.len() {
-            1 => f.write_str("1 error in the configuration"),
-            n => write!(f, "{n} errors in the configuration"),
+            1 => write!(f, "1 error in {}", self.within),
+            n => write!(f, "{n} errors in {}", self.within),
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct Effective {
     pub origin: Place,
 }
 
+/// What a list of tables holds; a single string is never one of them.
+const TABLES: &str = "tables";
+
 /// What all tables of one load share.
 pub(super) struct Reader<'r> {
     pub(super) figment: &'r Figment,
@@ -147,6 +150,11 @@ impl<'r> Item<'r> {
                     .map(|word| Value::String(tag, word.to_owned()))
                     .collect()
             }
+            Value::String(_, text) if what != TABLES => {
+                let hint =
+                    format_args!("expected a list of {what}, found {text:?}; write [{text:?}]");
+                return self.wrong(hint);
+            }
             _ => return self.expected(&format!("a list of {what}")),
         };
         let items = values.into_iter().enumerate().map(|(index, value)| Item {
@@ -249,7 +257,7 @@ impl<'r> Table<'r> {
         let Some(item) = self.item(key) else {
             return Vec::new();
         };
-        let items = item.items("tables").unwrap_or_default();
+        let items = item.items(TABLES).unwrap_or_default();
         items
             .iter()
             .filter_map(|item| item.table("a table"))

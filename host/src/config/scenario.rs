@@ -23,6 +23,8 @@ use super::reader::{Reader, Table};
 use super::{named, read_text, source};
 use crate::model::ProviderName;
 
+/// What mistakes are told to be in.
+const SCENARIO: &str = "the scenario";
 /// Most addresses; more would only take longer.
 const ADDRESSES_MAX: u32 = 100_000;
 /// Most assets of a chain.
@@ -93,7 +95,7 @@ pub struct Script {
 ///
 /// Everything that is wrong with it, at once.
 pub fn load_scenario(path: &Path) -> Result<Scenario, ConfigErrors> {
-    let text = read_text(path, "the scenario", "")?;
+    let text = read_text(path, SCENARIO, "").map_err(|errors| errors.within(SCENARIO))?;
     load_scenario_text(path, &text)
 }
 
@@ -103,6 +105,10 @@ pub fn load_scenario(path: &Path) -> Result<Scenario, ConfigErrors> {
 ///
 /// Everything that is wrong with it, at once.
 pub fn load_scenario_text(path: &Path, text: &str) -> Result<Scenario, ConfigErrors> {
+    read_scenario(path, text).map_err(|errors| errors.within(SCENARIO))
+}
+
+fn read_scenario(path: &Path, text: &str) -> Result<Scenario, ConfigErrors> {
     let file = path.display().to_string();
     let source = source::parse(&file, text);
     if let Some(errors) = ConfigErrors::of(source.syntax) {
@@ -252,6 +258,7 @@ mod tests {
         let error = load_scenario_text(Path::new("bad.toml"), text).unwrap_err();
         let told: Vec<_> = error.findings().iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), expected.len(), "{told:#?}");
+        assert!(error.to_string().ends_with(" in the scenario"), "{error}");
         for (told, expected) in told.iter().zip(expected) {
             assert!(
                 told.contains(expected),

@@ -297,6 +297,28 @@ fn a_spent_quota_is_told_with_its_end() {
 }
 
 #[test]
+fn health_of_one_chain_leaves_out_the_others() {
+    let lab = lab(&["first"], LONG);
+    lab.expect_all_known(&lab.scan(&[]).expect(0));
+    let config = std::fs::read_to_string(lab.product.folder().join("scanhost.toml"));
+    let config = config.expect("it is there");
+    let (_, more) = config.split_once("[chains.btc]").expect("it is there");
+    let (more, providers) = more.split_once("[providers").expect("they are there");
+    let second = more.replace("chains.btc", "chains.other");
+    let both = format!("{config}[chains.other]{second}");
+    assert!(!providers.is_empty());
+    lab.product.write("scanhost.toml", both);
+    for (chain, lines) in [("btc", 1), ("other", 0)] {
+        let arguments = ["health", "--format", "json", "--chain", chain];
+        assert_eq!(lab.product.run(&arguments).expect(0).rows().len(), lines);
+    }
+    let run = lab.product.run(&["health", "--chain", "bct"]).expect(2);
+    assert!(run.stderr.contains("did you mean `btc`?"), "{}", run.stderr);
+    let run = lab.product.run(&["explain", "-5"]).expect(2);
+    assert!(run.stderr.contains("an ID is a number"), "{}", run.stderr);
+}
+
+#[test]
 fn a_pause_that_was_asked_for_outlives_the_process() {
     let lab = lab(&["first", "second"], LONG);
     let retry_after = scanhost_tests::upstream::RetryAfter::Seconds(60);

@@ -262,6 +262,22 @@ fn a_plugin_that_cannot_be_loaded_is_told_and_the_plan_goes_on() {
 }
 
 #[test]
+fn a_plan_leaves_nothing_behind() {
+    let lab = Lab::new(Plugin::BscRpc, 5);
+    lab.set_up(&Setup::of(&["first"]).chain(PATIENT));
+    let files = || {
+        let folder = std::fs::read_dir(lab.product.folder()).expect("it is ours");
+        let names = folder.map(|entry| entry.expect("it is there").file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let _ = plan(&lab, &[]);
+    assert_eq!(files(), before);
+}
+
+#[test]
 fn a_wrong_configuration_is_refused() {
     let lab = Lab::new(Plugin::Blockstream, 1);
     let run = lab.product.run(&["plan", "--chain", "bct"]).expect(2);

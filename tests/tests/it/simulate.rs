@@ -94,3 +94,26 @@ fn every_mistake_of_a_file_is_told_with_exit_code_2() {
     let run = Product::new(&Config::default()).run(&["simulate", "none.toml"]);
     assert!(run.expect(2).stderr.contains("failed to read the scenario"));
 }
+
+#[test]
+fn what_is_wrong_with_its_arguments_is_told_plainly() {
+    let run = simulate(&shipped("outage.toml"), &["--seed", "-1"]).expect(2);
+    assert!(
+        run.stderr.contains("a seed is a whole number from 0"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stderr.contains("tip:"), "{}", run.stderr);
+    let run = simulate("addresses = 0", &[]).expect(2);
+    assert!(
+        run.stderr.contains("errors in the scenario"),
+        "{}",
+        run.stderr
+    );
+    let help = simulate("", &["--help"]).expect(0);
+    assert!(
+        help.stdout.contains("3 something did not hold"),
+        "{}",
+        help.stdout
+    );
+}

@@ -32,7 +32,7 @@ fn wrong_types_are_told_with_what_belongs_there() {
     says(
         &small_with("[\"bsc-dataseed\"]", "\"bsc-dataseed\""),
         "scanhost.toml:4:8: `chains.bsc.pool`: expected a list of provider names, found \
-         \"bsc-dataseed\"",
+         \"bsc-dataseed\"; write [\"bsc-dataseed\"]",
     );
     says(
         &small_with("decimals = 18", "decimals = \"18\""),
@@ -93,6 +93,11 @@ fn durations_and_limits_need_their_units() {
         &small_with("options", "limits = [\"30/s\", \"100 per day\"]\noptions"),
         "scanhost.toml:10:19: `providers.bsc-dataseed.limits[1]`: expected a limit like \"30/s\", \
          \"700/h\" or \"10000/5m\", found \"100 per day\"",
+    );
+    says(
+        &small_with("options", "limits = \"5/s\"\noptions"),
+        "scanhost.toml:10:10: `providers.bsc-dataseed.limits`: expected a list of values, found \
+         \"5/s\"; write [\"5/s\"]",
     );
     says(
         &small_with("options", "quota = \"5/h\"\noptions"),
