@@ -13,6 +13,7 @@ mod health;
 mod init;
 mod jobs;
 mod judge;
+mod metrics;
 mod openapi;
 mod output;
 mod plan;
@@ -63,6 +64,9 @@ enum Command {
     Health(health::Args),
     /// Why a provider was used or passed over
     Explain(explain::Args),
+    /// List the service's metrics; print a dashboard and alert rules made for them
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// Import and list address sets
     #[command(subcommand)]
     Addresses(addresses::Command),
@@ -150,6 +154,7 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Plugins(command) => plugins::run(command, &context).await,
         Command::Health(args) => health::run(args, &context).await,
         Command::Explain(args) => explain::run(args, &context).await,
+        Command::Metrics(command) => metrics::run(&command),
         Command::Addresses(command) => addresses::run(command, &context).await,
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(args, &context).await,

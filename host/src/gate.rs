@@ -35,7 +35,7 @@ mod words;
 
 pub(crate) use breaker::later;
 pub use breaker::{BreakerConfig, WindowConfig};
-pub use health::{HealthRow, History, Totals, Transition, UsageDelta};
+pub use health::{HealthRow, History, Moves, Totals, Transition, UsageDelta};
 pub use pacer::{Pacer, PacerConfig, PacerSnapshot, RequestSlots};
 pub use persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
 pub use verdict::{Fault, Verdict};
@@ -390,6 +390,12 @@ impl Gate {
     #[must_use]
     pub fn take_transitions(&self) -> Vec<Transition> {
         self.with(|machine, _| machine.take_transitions())
+    }
+
+    /// How often the state changed since the gate was made.
+    #[must_use]
+    pub fn moves(&self) -> Moves {
+        self.with(|machine, _| machine.moves())
     }
 
     /// An operator's word: `reason` is kept and shown, `lasts` is `None` until a release.

@@ -22,6 +22,7 @@ mod pages;
 mod passes;
 mod providers;
 mod readers;
+mod size;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -4,16 +4,18 @@ pub mod assemble;
 pub mod client;
 pub mod decision;
 pub mod learned;
+pub mod meter;
 pub mod pacers;
 pub mod pending;
 pub mod record;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use self::decision::Decisions;
 use self::learned::BatchLimit;
 use crate::clock::rfc3339;
+use self::meter::Meter;
 use crate::config::Strategy;
 use crate::gate::{Gate, Permit, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};
@@ -61,6 +63,8 @@ pub struct Member {
     pub batch: BatchLimit,
     /// Its last failure in this process, for the reasons of cells that it keeps unknown.
     pub last_failure: Mutex<Option<ProviderError>>,
+    /// What its calls are counted by, where somebody wants to know.
+    pub meter: OnceLock<Meter>,
 }
 
 impl Pool {
@@ -113,6 +117,7 @@ impl Member {
             connections,
             batch: BatchLimit::default(),
             last_failure: Mutex::default(),
+            meter: OnceLock::new(),
         }
     }
 

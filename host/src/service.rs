@@ -2,7 +2,7 @@
 //!
 //! [`setup`] is what it works by, and what a reload replaces; `chain` is the task of one chain;
 //! `feed` keeps the newest events for the streams; `http` is the API; `server` its connections;
-//! `app` holds them together. Starting is crash-only: a service that was killed and one that was
+//! [`metrics`] tells numbers of all of it; `app` holds them together. Starting is crash-only: a service that was killed and one that was
 //! shut down go on in the same way, with what the store tells.
 
 mod app;
@@ -11,6 +11,7 @@ mod event;
 mod feed;
 mod http;
 mod limits;
+pub mod metrics;
 mod page;
 mod server;
 mod sets;

@@ -111,6 +111,36 @@ pub struct Transition {
     pub last_error_msg: Option<String>,
 }
 
+/// How often a gate changed its state since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moves {
+    to: [u64; GateState::ALL.len()],
+    why: [u64; Cause::ALL.len()],
+}
+
+// === impl Moves ===
+
+impl Moves {
+    pub(super) fn note(&mut self, to: GateState, why: Cause) {
+        let places = GateState::ALL.iter().zip(&mut self.to);
+        let places = places.filter(|(state, _)| **state == to);
+        places.for_each(|(_, count)| *count += 1);
+        let places = Cause::ALL.iter().zip(&mut self.why);
+        let places = places.filter(|(cause, _)| **cause == why);
+        places.for_each(|(_, count)| *count += 1);
+    }
+
+    /// Changes by the state that was entered.
+    pub fn to(&self) -> impl Iterator<Item = (GateState, u64)> {
+        GateState::ALL.iter().copied().zip(self.to)
+    }
+
+    /// Changes by what made them.
+    pub fn why(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.iter().copied().zip(self.why)
+    }
+}
+
 // === impl History ===
 
 impl History {
@@ -164,5 +194,23 @@ impl AddAssign for UsageDelta {
         self.successes += other.successes;
         self.failures += other.failures;
         self.rate_limited += other.rate_limited;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_are_counted_by_state_and_by_cause() {
+        let mut moves = Moves::default();
+        moves.note(GateState::Open, Cause::Failures);
+        moves.note(GateState::Open, Cause::ProbeFailed);
+        let open = moves.to().find(|(state, _)| *state == GateState::Open);
+        assert_eq!(open, Some((GateState::Open, 2)));
+        let failures = moves.why().find(|(cause, _)| *cause == Cause::Failures);
+        assert_eq!(failures, Some((Cause::Failures, 1)));
+        assert_eq!(moves.to().map(|(_, count)| count).sum::<u64>(), 2);
+        assert_eq!(moves.why().map(|(_, count)| count).sum::<u64>(), 2);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::{self, Breaker, Event, Reply, later};
-use super::health::{History, Totals, Transition, UsageDelta};
+use super::health::{History, Moves, Totals, Transition, UsageDelta};
 use super::verdict::Verdict;
 use super::words::{Cause, CircuitState, ForcedState, GateState, HealthStatus, HoldReason, Why};
 use super::{Call, GateConfig, pacer};
@@ -91,6 +91,7 @@ pub(super) struct Machine {
     told: GateState,
     transitions: VecDeque<Transition>,
     transitions_seq: u64,
+    moves: Moves,
     /// Something happened that a waiting task may have waited for.
     wake: bool,
 }
@@ -209,6 +210,7 @@ impl Machine {
             told: GateState::Closed,
             transitions: VecDeque::new(),
             transitions_seq: 0,
+            moves: Moves::default(),
             wake: false,
         }
     }

@@ -3,7 +3,7 @@
 //! Whoever dispatches records what it saw at that moment; `scanhost explain` shows it. The newest
 //! `KEPT` are held in memory, and the recorder writes those that are new to the store.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::model::{ChainName, PassId, ProviderName};
 const KEPT: usize = 1_024;
 
 /// What a call was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Balances.
@@ -29,7 +29,7 @@ pub enum Purpose {
 }
 
 /// Why a provider did not get the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
     /// All its connections were in use.
@@ -88,6 +88,24 @@ pub struct Decision {
     pub skipped: Vec<Skipped>,
 }
 
+/// All decisions of a pool since it was made, in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Work that nobody could take.
+    pub nobody: u64,
+    /// By provider.
+    pub providers: BTreeMap<ProviderName, ProviderCounts>,
+}
+
+/// The decisions about one provider, in numbers; a word that is not there never came up.
+#[derive(Clone, Debug, Default)]
+pub struct ProviderCounts {
+    /// Calls that it got.
+    pub given: BTreeMap<Purpose, u64>,
+    /// Calls that it did not get.
+    pub skipped: BTreeMap<Skip, u64>,
+}
+
 /// The newest decisions of a chain's pool.
 #[derive(Debug, Default)]
 pub struct Decisions {
@@ -100,6 +118,7 @@ struct Ring {
     last_id: i64,
     /// Up to here the store has them.
     taken: i64,
+    counts: Counts,
 }
 
 impl Decisions {
@@ -110,6 +129,7 @@ impl Decisions {
         decision.id = decision.at.saturating_mul(1_000).max(ring.last_id + 1);
         let id = decision.id;
         ring.last_id = id;
+        ring.counts.note(&decision);
         if ring.newest.len() >= KEPT {
             ring.newest.pop_front();
         }
@@ -128,6 +148,12 @@ impl Decisions {
         ring.newest.range(from..).cloned().collect()
     }
 
+    /// All of them in numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.lock().counts.clone()
+    }
+
     /// The newest `limit`, newest first.
     #[must_use]
     pub fn newest(&self, limit: usize) -> Vec<Decision> {
@@ -137,6 +163,48 @@ impl Decisions {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    fn note(&mut self, decision: &Decision) {
+        match &decision.provider {
+            Some(name) => *self.of(name).given.entry(decision.purpose).or_default() += 1,
+            None => self.nobody += 1,
+        }
+        for skipped in &decision.skipped {
+            let counts = self.of(&skipped.provider);
+            *counts.skipped.entry(skipped.why).or_default() += 1;
+        }
+    }
+
+    /// Names are copied once per provider, not once per decision.
+    fn of(&mut self, name: &ProviderName) -> &mut ProviderCounts {
+        if !self.providers.contains_key(name) {
+            let fresh = ProviderCounts::default();
+            self.providers.insert(name.clone(), fresh);
+        }
+        self.providers.get_mut(name).expect("it is there by now")
+    }
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Work, Self::Identity, Self::Trial, Self::Sample];
+
+    /// The word for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Identity => "identity",
+            Self::Trial => "trial",
+            Self::Sample => "sample",
+        }
     }
 }
 
@@ -159,6 +227,20 @@ impl std::fmt::Display for Skip {
 }
 
 impl Skip {
+    /// Every reason.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = [
+            Self::ConnectionsBusy,
+            Self::AskedAlready,
+            Self::CannotRead,
+            Self::Behind,
+            Self::HeightPending,
+            Self::NotNeeded,
+        ];
+        let gate = Why::ALL.iter().map(|why| Self::Gate(*why));
+        own.into_iter().chain(gate)
+    }
+
     /// The word for programs and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -214,6 +296,26 @@ mod tests {
         decisions.record(decision(1));
         assert_eq!(decisions.take_new().len(), 1);
         assert_eq!(decisions.newest(9).len(), 2);
+    }
+
+    #[test]
+    fn what_leaves_the_ring_stays_counted() {
+        let decisions = Decisions::default();
+        for _ in 0..KEPT + 5 {
+            decisions.record(decision(1));
+        }
+        decisions.record(Decision {
+            provider: None,
+            ..decision(1)
+        });
+        let counts = decisions.counts();
+        let all = u64::try_from(KEPT).unwrap() + 5;
+        assert_eq!(counts.nobody, 1);
+        let given = &counts.providers[&ProviderName::from("a")].given;
+        assert_eq!(given.get(&Purpose::Work), Some(&all));
+        let skipped = &counts.providers[&ProviderName::from("b")].skipped;
+        let open = Skip::Gate(Why::CircuitOpen);
+        assert_eq!(skipped.get(&open), Some(&(all + 1)));
     }
 
     #[test]

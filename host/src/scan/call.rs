@@ -11,6 +11,7 @@ use crate::model::{Asset, Class, Commitment};
 use crate::plugin::CallError;
 use crate::plugin::backend::{BalancesRequest, Cost};
 use crate::pool::Member;
+use crate::pool::meter::{Ended, Op};
 
 /// What the calls of one pass share.
 #[derive(Clone, Debug)]
@@ -67,7 +68,20 @@ pub async fn call(member: &Member, permit: Permit, question: &Question, items: I
         permit.rate_limited(retry_after);
     }
     permit.record_after(verdict, slowest);
+    note_cells(member, &called.settled);
     called
+}
+
+fn note_cells(member: &Member, settled: &[Settled]) {
+    let (mut known, mut unknown, mut invalid) = (0, 0, 0);
+    for (_, _, outcome) in settled {
+        match outcome {
+            CellOutcome::Known(_) => known += 1,
+            CellOutcome::Unknown(_) => unknown += 1,
+            CellOutcome::Invalid(_) => invalid += 1,
+        }
+    }
+    member.note_cells(known, unknown, invalid);
 }
 
 /// A part of a call that failed as a whole.
@@ -216,18 +230,26 @@ impl Asking<'_> {
         let report = member.backend.balances(request, budget).await;
         let took = self.permit.age().saturating_sub(sent);
         let waited = slots.waited().saturating_sub(waited);
-        self.slowest = self.slowest.max(took.saturating_sub(waited));
+        let took = took.saturating_sub(waited);
+        self.slowest = self.slowest.max(took);
         for _ in 0..report.http_attempts {
             member.gate.count_http_attempt();
         }
-        match report.result {
-            Ok(answers) => {
-                let mut settled = reconcile(items, answers)?;
-                self.question.heights.hold_against(&mut settled);
-                Ok(settled)
-            }
+        member.note_size(items.len());
+        let answered = match report.result {
+            Ok(answers) => reconcile(items, answers),
             Err(error) => Err((items, error)),
-        }
+        };
+        let ended = Ended {
+            failure: answered.as_ref().err().map(|(_, error)| error.class),
+            took,
+            waited,
+            requests: report.http_attempts,
+        };
+        member.note_call(Op::Balances, &ended);
+        let mut settled = answered?;
+        self.question.heights.hold_against(&mut settled);
+        Ok(settled)
     }
 }
 

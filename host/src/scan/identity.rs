@@ -3,6 +3,7 @@
 use super::call;
 use crate::gate::{HoldReason, Permit, Verdict};
 use crate::pool::Member;
+use crate::pool::meter::{Ended, Op};
 
 /// Asks who the chain is; [`Verdict::Success`] where it is the expected one, or none is.
 pub(super) async fn ask_identity(
@@ -10,7 +11,17 @@ pub(super) async fn ask_identity(
     permit: &Permit,
     expected: Option<&str>,
 ) -> Verdict {
+    let slots = permit.slots();
+    let (sent, waited) = (permit.age(), slots.waited());
     let report = member.backend.identity(member.budget(1, permit)).await;
+    let waited = slots.waited().saturating_sub(waited);
+    let ended = Ended {
+        failure: report.result.as_ref().err().map(|error| error.class),
+        took: permit.age().saturating_sub(sent).saturating_sub(waited),
+        waited,
+        requests: report.http_attempts,
+    };
+    member.note_call(Op::Identity, &ended);
     for _ in 0..report.http_attempts {
         permit.gate().count_http_attempt();
     }

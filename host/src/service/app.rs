@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::chain::{ChainHandle, Shared};
 use super::feed::Feed;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::sets::Sets;
 use super::setup::{ChainSetup, Setup, SetupError, Surroundings};
 use crate::clock::SharedClock;
@@ -69,6 +70,7 @@ impl App {
         shutdown: CancellationToken,
     ) -> Self {
         let shared = Shared {
+            metrics: Metrics::new(&setup, &surroundings.clock),
             clock: surroundings.clock.clone(),
             feed: Feed::new(ledger.clone()),
             ledger,
@@ -110,6 +112,9 @@ impl App {
         self.inner
             .tasks
             .spawn(async move { feed.follow(stop).await });
+        let metrics = self.metrics().clone();
+        let stop = self.inner.shutdown.clone();
+        self.spawn(async move { metrics.keep(stop).await });
         for (name, chain) in &setup.chains {
             self.spawn_chain(name, chain);
         }
@@ -170,6 +175,10 @@ impl App {
 
     pub(super) fn feed(&self) -> &Feed {
         &self.inner.shared.feed
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.inner.shared.metrics
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -259,6 +268,12 @@ impl App {
 
     /// Reads the configuration again and goes on with it. What is wrong changes nothing.
     pub(super) async fn reload(&self) -> Result<Reloaded, SetupError> {
+        let result = self.try_reload().await;
+        self.metrics().reloaded(&result);
+        result
+    }
+
+    async fn try_reload(&self) -> Result<Reloaded, SetupError> {
         let _one = self.inner.changing.lock().await;
         let read = self.inner.surroundings.read().map_err(SetupError::Config)?;
         let before = self.setup();
@@ -280,7 +295,9 @@ impl App {
             }
         };
         warnings.extend(next.warnings.iter().map(ToString::to_string));
-        self.inner.setup.send_replace(next.clone());
+        self.metrics().turn(&before, &next, || {
+            self.inner.setup.send_replace(next.clone());
+        });
         self.adopt(&next).await;
         self.remove_chains(&next).await?;
         Ok(Reloaded { warnings })

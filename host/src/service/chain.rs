@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pass::{Ended, PassTask};
 use super::feed::Feed;
+use super::metrics::Metrics;
 use super::setup::ChainSetup;
 use crate::clock::SharedClock;
 use crate::ledger::{Ledger, LedgerError, PassEnd, PassKind, PassStatus};
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) ledger: Ledger,
     pub(super) clock: SharedClock,
     pub(super) feed: Feed,
+    pub(super) metrics: Metrics,
     /// The passes at work in this process.
     pub(super) running: Arc<Mutex<BTreeMap<PassId, Running>>>,
 }

@@ -189,7 +189,12 @@ impl Feed {
 
     /// Whether anybody hears of progress.
     pub(super) fn has_listeners(&self) -> bool {
-        self.shared.progress.receiver_count() > 0
+        self.listeners() > 0
+    }
+
+    /// Streams that are open.
+    pub(super) fn listeners(&self) -> usize {
+        self.shared.progress.receiver_count()
     }
 
     /// Hears of progress from now on.

@@ -13,6 +13,7 @@ mod extract;
 mod guard;
 mod health;
 mod history;
+mod metrics;
 mod openapi;
 mod pages;
 mod paging;
@@ -50,6 +51,7 @@ pub(super) fn router(app: &App) -> Router {
     let mounted = Router::new()
         .nest(&format!("{base}/api/v1"), api)
         .merge(health::routes())
+        .merge(metrics::routes(app))
         .merge(pages::routes(base));
     let mounted = if base.is_empty() {
         mounted
@@ -57,7 +59,7 @@ pub(super) fn router(app: &App) -> Router {
         // Whoever watches the process need not know where a proxy mounts it: `/livez` stays.
         mounted
             .route(base, get(to_slash))
-            .nest(base, health::routes())
+            .nest(base, health::routes().merge(metrics::routes(app)))
     };
     mounted
         .fallback(no_such_path)

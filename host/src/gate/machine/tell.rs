@@ -6,7 +6,7 @@ use super::breaker::{Event, Reply, Step, later};
 use super::{Cause, CircuitState, ForcedState, GateState, HealthStatus, Identity, Machine, Moment};
 use super::{TRANSITIONS_MAX, Transition, breaker};
 use crate::gate::breaker::Breaker;
-use crate::gate::health::{History, Totals};
+use crate::gate::health::{History, Moves, Totals};
 
 impl Machine {
     pub(super) fn tell_breaker(&mut self, event: Event, now: Moment) -> Reply {
@@ -38,6 +38,7 @@ impl Machine {
         }
         self.told = to;
         self.transitions_seq += 1;
+        self.moves.note(to, why);
         if self.transitions.len() == TRANSITIONS_MAX {
             self.transitions.pop_front();
         }
@@ -130,6 +131,10 @@ impl Machine {
 
     pub(in crate::gate) fn totals(&self) -> Totals {
         self.totals
+    }
+
+    pub(in crate::gate) fn moves(&self) -> Moves {
+        self.moves
     }
 
     pub(in crate::gate) fn in_flight(&self) -> u32 {

@@ -107,7 +107,11 @@ impl Shared {
             cells,
         } = batch;
         let differing = self.differing(second, &question, cells).await;
+        let differ = differing.len() as u64;
         let insisted = self.insisted(first, second, &question, differing).await;
+        let mismatch = insisted.len() as u64;
+        let unsettled = differ.saturating_sub(mismatch);
+        self.members[second].note_compared(0, mismatch, unsettled);
         if insisted.is_empty() {
             return Ok(());
         }
@@ -147,7 +151,10 @@ impl Shared {
             let other = told.filter(|told| *told != cell.amount)?;
             Some(Differing { cell, other })
         });
-        differing.collect()
+        let differing: Vec<Differing> = differing.collect();
+        let same = compared.saturating_sub(differing.len() as u64);
+        self.members[second].note_compared(same, 0, 0);
+        differing
     }
 
     /// Of cells that two providers differ about, those about which each says the same once more.

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::{RwLock, oneshot, watch};
 
 use super::{Begun, Running, Shared, StartError, Stop, StopSign};
-use crate::ledger::{Pass, PassKind};
+use crate::ledger::{Pass, PassKind, PassStatus};
 use crate::model::{Asset, PassId};
 use crate::scan::ScanError;
 use crate::scan::engine::{Ending, Patience, Progress};
@@ -194,6 +194,7 @@ impl PassTask {
             let end = Stopped::RECONFIGURED.into();
             let ledger = &self.shared.ledger;
             ledger.end_pass(&pass.id, end, Vec::new()).await?;
+            self.note_end(setup, pass, PassStatus::Cancelled);
             return Ok(Stretch::Reconfigured);
         }
         let is_first = self.shared.running(&pass.id).is_none();
@@ -227,6 +228,7 @@ impl PassTask {
             Ok(outcome) => outcome,
             Err(error) => {
                 run.end_broken(&pass.id, &error).await;
+                self.note_end(setup, pass, PassStatus::Broken);
                 return Err(error);
             }
         };
@@ -239,8 +241,16 @@ impl PassTask {
             (_, Some(Stop::ShutDown)) => Stopped::SHUT_DOWN,
             (_, _) => Stopped::CANCELLED,
         };
-        run.end(&pass.id, &outcome, why).await?;
+        let ended = run.end(&pass.id, &outcome, why).await?;
+        self.note_end(setup, pass, ended.status);
         Ok(Stretch::Ended)
+    }
+
+    fn note_end(&self, setup: &ChainSetup, pass: &Pass, status: PassStatus) {
+        let took = self.shared.clock.unix_ms().saturating_sub(pass.started_at);
+        let took = Duration::from_millis(u64::try_from(took).unwrap_or(0));
+        let metrics = &self.shared.metrics;
+        metrics.pass_ended(&setup.chain.name, self.kind, status, took);
     }
 
     /// Ends a pass that is stopped while it waits for a setup.

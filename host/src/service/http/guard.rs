@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::Problem;
-use crate::config::{Secret, Service};
+use crate::config::{MetricsAccess, Secret, Service};
 use crate::service::app::App;
 use crate::service::server::Peer;
 
@@ -201,6 +201,20 @@ pub(super) async fn let_in(State(app): State<App>, mut request: Request, next: N
             request.extensions_mut().insert(role);
             next.run(request).await
         }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Lets through who may read the metrics.
+pub(super) async fn let_in_to_metrics(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_open = app.setup().loaded.config.service.metrics == MetricsAccess::Open;
+    let role = is_open.then_some(Role::Read);
+    match role.map_or_else(|| admit(&app, &request), Ok) {
+        Ok(_) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
