@@ -35,6 +35,7 @@ mod kills;
 mod lab;
 mod lists;
 mod memory;
+mod metrics;
 mod outages;
 mod plan;
 mod plugins;
