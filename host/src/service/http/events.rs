@@ -40,7 +40,7 @@ const HELLO: &[u8] = b"retry: 2000\n\n";
 /// Ended scans that a stream remembers.
 const ENDED_MAX: usize = 64;
 /// The events that there are.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "scan_started",
     "scan_progress",
     "scan_token_error",
@@ -49,6 +49,7 @@ const KINDS: [&str; 9] = [
     event::SCAN_STATE,
     "balance_changed",
     "provider_state",
+    "reconcile_mismatch",
     "tx_state",
 ];
 
