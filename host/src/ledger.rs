@@ -22,6 +22,7 @@ mod pages;
 mod passes;
 mod providers;
 mod readers;
+mod retention;
 mod size;
 mod sql;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use self::passes::{
 };
 pub use self::providers::{Learned, ProviderKey, ProviderRecord, Usage, UsageRow};
 use self::readers::{Read, Readers};
+pub use self::retention::{Expiry, Pruned};
 use self::sql::get;
 use self::writer::{Write, Writer};
 use crate::clock::SharedClock;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use self::decision::Decisions;
 use self::learned::BatchLimit;
-use crate::clock::rfc3339;
 use self::meter::Meter;
+use crate::clock::rfc3339;
 use crate::config::Strategy;
 use crate::gate::{Gate, Permit, Why};
 use crate::model::{ChainName, Class, Commitment, ProviderError, ProviderName};

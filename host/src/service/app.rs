@@ -14,6 +14,7 @@ use super::chain::{ChainHandle, Shared};
 use super::feed::Feed;
 use super::limits::Limits;
 use super::metrics::Metrics;
+use super::retention::Retention;
 use super::sets::Sets;
 use super::setup::{ChainSetup, Setup, SetupError, Surroundings};
 use crate::clock::SharedClock;
@@ -115,10 +116,23 @@ impl App {
         let metrics = self.metrics().clone();
         let stop = self.inner.shutdown.clone();
         self.spawn(async move { metrics.keep(stop).await });
+        self.spawn_retention();
         for (name, chain) in &setup.chains {
             self.spawn_chain(name, chain);
         }
         Ok(())
+    }
+
+    fn spawn_retention(&self) {
+        let setups = self.inner.setup.subscribe();
+        let retention = Retention {
+            ledger: self.ledger().clone(),
+            clock: self.clock().clone(),
+            random: fastrand::Rng::new(),
+            keep: move || setups.borrow().loaded.config.store.keep,
+        };
+        let stop = self.inner.shutdown.clone();
+        self.inner.tasks.spawn(retention.run(stop));
     }
 
     /// Ends passes that no configured chain can go on with.

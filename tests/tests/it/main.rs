@@ -40,6 +40,7 @@ mod outages;
 mod plan;
 mod plugins;
 mod requests;
+mod retention;
 mod running;
 mod scan;
 mod served;
