@@ -31,6 +31,7 @@ mod source;
 mod store;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ pub use self::secret::{Secret, SecretSource, TextOrSecret};
 pub use self::service::{MetricsAccess, Service};
 use self::source::Places;
 pub use self::store::{Keep, PostgresUrl, Store, StoreUrl};
+pub use self::webhook::{Webhook, WebhookUrl};
 use crate::model::{ChainName, ProviderName};
 
 /// The commented reference: every key with its default, and pools that need no key.
@@ -88,6 +90,8 @@ pub struct Config {
     pub chains: BTreeMap<ChainName, Chain>,
     /// `[providers.NAME]`.
     pub providers: BTreeMap<ProviderName, Provider>,
+    /// `[[webhooks]]`, each name once.
+    pub webhooks: Vec<Webhook>,
     places: Arc<Places>,
     origins: Arc<BTreeMap<String, Place>>,
 }
@@ -289,6 +293,7 @@ pub fn load_text(path: &Path, text: &str, env: &Env) -> Result<Loaded, ConfigErr
             log: sections.log,
             chains: sections.chains,
             providers: sections.providers,
+            webhooks: sections.webhooks,
             places: Arc::new(source.places),
             origins: Arc::new(origins),
         },
@@ -305,6 +310,7 @@ struct Sections {
     log: Log,
     chains: BTreeMap<ChainName, Chain>,
     providers: BTreeMap<ProviderName, Provider>,
+    webhooks: Vec<Webhook>,
 }
 
 fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
@@ -318,11 +324,16 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
     let log = root.table("log").and_then(log::read);
     let chain_tables = named(&mut root, "chains");
     let provider_tables = named(&mut root, "providers");
+    let webhook_tables = root.tables("webhooks");
     root.finish();
 
     let names: Vec<_> = provider_tables
         .iter()
         .map(|(name, _)| ProviderName::from(name.as_str()))
+        .collect();
+    let chain_names: Vec<_> = chain_tables
+        .iter()
+        .map(|(name, _)| ChainName::from(name.as_str()))
         .collect();
     let mut chains = BTreeMap::new();
     for (name, item) in chain_tables {
@@ -341,6 +352,7 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
         providers.extend(provider.map(|it| (it.name.clone(), it)));
     }
     check::check(reader, &mut chains, &providers);
+    let webhooks = webhook::read(webhook_tables, &chain_names);
     Some(Sections {
         store: store?,
         plugins: plugins?,
@@ -348,6 +360,7 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
         log: log?,
         chains,
         providers,
+        webhooks,
     })
 }
 

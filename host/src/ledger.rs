@@ -27,6 +27,7 @@ mod size;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod writer;
 
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub use self::providers::{Learned, ProviderKey, ProviderRecord, Usage, UsageRow}
 use self::readers::{Read, Readers};
 pub use self::retention::{Expiry, Pruned};
 use self::sql::get;
+pub use self::webhooks::WebhookRow;
 use self::writer::{Write, Writer};
 use crate::clock::SharedClock;
 

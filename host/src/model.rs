@@ -71,6 +71,19 @@ name! {
     PassId
 }
 
+/// The names of the events that are stored, in the order of the documentation.
+pub const EVENTS: [&str; 9] = [
+    "scan_started",
+    "scan_token_error",
+    "scan_error",
+    "scan_complete",
+    "scan_state",
+    "balance_changed",
+    "provider_state",
+    "tx_state",
+    "reconcile_mismatch",
+];
+
 /// The native coin of a chain or one of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Asset {

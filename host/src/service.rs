@@ -2,8 +2,8 @@
 //!
 //! [`setup`] is what it works by, and what a reload replaces; `chain` is the task of one chain;
 //! `feed` keeps the newest events for the streams; `http` is the API; `server` its connections;
-//! [`metrics`] tells numbers of all of it, `retention` keeps the store from growing, and `app` holds
-//! them together. Starting is crash-only: a service that was killed and one that was
+//! [`metrics`] tells numbers of all of it, `webhooks` tell others of events, `retention` keeps the store
+//! from growing, and `app` holds them together. Starting is crash-only: a service that was killed and one that was
 //! shut down go on in the same way, with what the store tells.
 
 mod app;
@@ -18,6 +18,7 @@ mod retention;
 mod server;
 mod sets;
 pub mod setup;
+mod webhooks;
 
 use std::time::Duration;
 

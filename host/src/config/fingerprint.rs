@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::chain::{Chain, ScanAt};
 use super::provider::Provider;
+use super::webhook::Webhook;
 
 impl Provider {
     /// Changes with the endpoint, the plugin or the options: a mended provider starts clean.
@@ -48,6 +49,23 @@ impl Chain {
             hash.add(asset.symbol.as_str());
             hash.optional(asset.contract.as_deref());
             hash.add(&asset.decimals.to_string());
+        }
+        hash.finish()
+    }
+}
+
+impl Webhook {
+    /// Changes with the receiver, and with what it is told of: one that was gone is tried again.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Fields::new("webhook");
+        hash.add(&self.url.safe());
+        hash.add(&self.secret.source().to_string());
+        for event in &self.events {
+            hash.add(event);
+        }
+        for chain in &self.chains {
+            hash.add(chain.as_str());
         }
         hash.finish()
     }

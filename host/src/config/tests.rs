@@ -4,6 +4,7 @@ mod places;
 mod robustness;
 mod secrets;
 mod shipped;
+mod telling;
 
 use super::*;
 

@@ -7,9 +7,10 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::bulk::{Column, Insert};
+use super::engine::Engine;
 use super::error::LedgerError;
 use super::readers::Read;
-use super::sql::{bigint, get, statement, texts};
+use super::sql::{bigint, get, get_count, statement, texts};
 use super::writer::{Txn, Write};
 use crate::model::{ChainName, PassId};
 
@@ -119,14 +120,11 @@ impl Ledger {
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<StoredEvent>, LedgerError> {
-        let mut sql = format!("SELECT id, type, chain, scan, data, at FROM events WHERE {side}");
-        if !filter.chains.is_empty() {
-            sql.push_str(&format!(" AND chain IN {}", self.engine().texts_of(3)));
-        }
-        if !filter.kinds.is_empty() {
-            sql.push_str(&format!(" AND type IN {}", self.engine().texts_of(4)));
-        }
-        sql.push_str(&format!(" ORDER BY {order} LIMIT $2"));
+        let wanted = filter.conditions(self.engine());
+        let sql = format!(
+            "SELECT id, type, chain, scan, data, at FROM events WHERE {side}{wanted} \
+             ORDER BY {order} LIMIT $2"
+        );
         statement(sql)
             .bind(edge)
             .bind(i64::from(limit))
@@ -137,6 +135,32 @@ impl Ledger {
             .iter()
             .map(StoredEvent::from_row)
             .collect()
+    }
+
+    /// How many events with an id above `after` the filter lets through, counted up to `most`.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn count_events(
+        &self,
+        after: i64,
+        filter: &EventFilter,
+        most: u32,
+    ) -> Result<u64, LedgerError> {
+        let wanted = filter.conditions(self.engine());
+        let sql = format!(
+            "SELECT COUNT(*) AS events FROM \
+             (SELECT id FROM events WHERE id > $1{wanted} LIMIT $2) AS found"
+        );
+        let row = statement(sql)
+            .bind(after)
+            .bind(i64::from(most))
+            .bind(texts(filter.chains.iter().map(ChainName::as_str)))
+            .bind(texts(&filter.kinds))
+            .first(self.readers(), "count events")
+            .await?;
+        row.map_or(Ok(0), |row| get_count(&row, TABLE, "events"))
     }
 
     /// The oldest event that is still kept; `None` when there is none.
@@ -152,6 +176,22 @@ impl Ledger {
             Some(row) => get(&row, TABLE, "id"),
             None => Ok(None),
         }
+    }
+}
+
+// === impl EventFilter ===
+
+impl EventFilter {
+    /// What must hold besides, over the parameters `$3` and `$4`.
+    fn conditions(&self, engine: Engine) -> String {
+        let mut conditions = String::new();
+        if !self.chains.is_empty() {
+            conditions.push_str(&format!(" AND chain IN {}", engine.texts_of(3)));
+        }
+        if !self.kinds.is_empty() {
+            conditions.push_str(&format!(" AND type IN {}", engine.texts_of(4)));
+        }
+        conditions
     }
 }
 

@@ -14,9 +14,10 @@ use super::chain::{ChainHandle, Shared};
 use super::feed::Feed;
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::retention::Retention;
+use super::retention::{Policy, Retention};
 use super::sets::Sets;
 use super::setup::{ChainSetup, Setup, SetupError, Surroundings};
+use super::webhooks::Webhooks;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::ledger::{Ledger, LedgerError, NewEvent, PassFilter, PassStatus};
@@ -117,6 +118,10 @@ impl App {
         let stop = self.inner.shutdown.clone();
         self.spawn(async move { metrics.keep(stop).await });
         self.spawn_retention();
+        let webhooks = Webhooks::new(self.ledger().clone(), self.clock().clone());
+        let setups = self.inner.setup.subscribe();
+        let stop = self.inner.shutdown.clone();
+        self.inner.tasks.spawn(webhooks.run(setups, stop));
         for (name, chain) in &setup.chains {
             self.spawn_chain(name, chain);
         }
@@ -129,7 +134,14 @@ impl App {
             ledger: self.ledger().clone(),
             clock: self.clock().clone(),
             random: fastrand::Rng::new(),
-            keep: move || setups.borrow().loaded.config.store.keep,
+            policy: move || {
+                let config = &setups.borrow().loaded.config;
+                let expires = |webhook: &config::Webhook| (webhook.name.clone(), webhook.expires);
+                Policy {
+                    keep: config.store.keep,
+                    webhooks: config.webhooks.iter().map(expires).collect(),
+                }
+            },
         };
         let stop = self.inner.shutdown.clone();
         self.inner.tasks.spawn(retention.run(stop));

@@ -24,6 +24,7 @@ mod scans;
 mod session;
 mod totals;
 mod views;
+mod webhooks;
 
 pub(super) use self::openapi::document;
 

@@ -17,19 +17,28 @@ const FIRST: Duration = Duration::from_secs(5);
 const HISTORY_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The task that keeps the store from growing.
-pub(super) struct Retention<K> {
+pub(super) struct Retention<P> {
     pub(super) ledger: Ledger,
     pub(super) clock: SharedClock,
     pub(super) random: fastrand::Rng,
     /// What is to be kept now: a reload may change it.
-    pub(super) keep: K,
+    pub(super) policy: P,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    /// `[store] keep`.
+    pub(super) keep: Keep,
+    /// The webhooks, and how long each has an event waiting for it: so long it stays.
+    pub(super) webhooks: Vec<(String, Duration)>,
 }
 
 // === impl Retention ===
 
-impl<K> Retention<K>
+impl<P> Retention<P>
 where
-    K: Fn() -> Keep + Send,
+    P: Fn() -> Policy + Send,
 {
     /// Runs until it is told to stop, which it does between two transactions.
     pub(super) async fn run(mut self, stop: CancellationToken) {
@@ -63,15 +72,11 @@ where
     }
 
     async fn prune(&self, with_history: bool) -> Result<Pruned, LedgerError> {
-        let keep = (self.keep)();
-        let now = self.clock.unix_ms();
-        let before = |keep: Option<Duration>| {
-            let keep_ms = i64::try_from(keep?.as_millis()).ok()?;
-            Some(now.saturating_sub(keep_ms))
-        };
+        let Policy { keep, webhooks } = (self.policy)();
+        let before = |keep: Option<Duration>| Some(self.ago(keep?));
         let expiry = Expiry {
             events: before(keep.events),
-            events_from: None,
+            events_from: self.undelivered(&webhooks).await?,
             history: before(keep.history),
         };
         let mut pruned = Pruned {
@@ -88,6 +93,38 @@ where
             };
         }
         Ok(pruned)
+    }
+
+    /// The first event that a webhook has still to be told of.
+    async fn undelivered(
+        &self,
+        webhooks: &[(String, Duration)],
+    ) -> Result<Option<i64>, LedgerError> {
+        if webhooks.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.ledger.webhooks().await?;
+        let mut first = None;
+        for (name, expires) in webhooks {
+            let mut rows = rows.iter();
+            // One that is gone is told of nothing any more.
+            let Some(row) = rows.find(|row| row.name == *name && !row.gone) else {
+                continue;
+            };
+            let since = self.ago(*expires);
+            let waiting = self.ledger.first_event_since(row.cursor, since).await?;
+            first = match (first, waiting) {
+                (Some(first), Some(waiting)) => Some(waiting.min(first)),
+                (first, waiting) => first.or(waiting),
+            };
+        }
+        Ok(first)
+    }
+
+    /// The wall clock so long ago.
+    fn ago(&self, time: Duration) -> i64 {
+        let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.clock.unix_ms().saturating_sub(ms)
     }
 }
 
@@ -120,6 +157,10 @@ mod tests {
 
     impl Bench {
         async fn new(keep: Keep) -> Self {
+            Self::with_webhooks(keep, Vec::new()).await
+        }
+
+        async fn with_webhooks(keep: Keep, webhooks: Vec<(String, Duration)>) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let url = format!("sqlite://{}", folder.path().join("scanhost.db").display());
             let clock: SharedClock = Arc::new(VirtualClock::starting_at(START_MS));
@@ -129,7 +170,10 @@ mod tests {
                 ledger: ledger.clone(),
                 clock: clock.clone(),
                 random: fastrand::Rng::with_seed(7),
-                keep: move || keep,
+                policy: move || Policy {
+                    keep,
+                    webhooks: webhooks.clone(),
+                },
             };
             tokio::spawn(retention.run(stop.clone()));
             Self {
@@ -290,6 +334,23 @@ mod tests {
         };
         let ids = bench.ledger.add_events(vec![event]).await.unwrap();
         assert_eq!(ids, [newest + 1], "no number is given twice");
+        bench.stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_webhook_has_still_to_be_told_of_stays_until_it_expires() {
+        let webhooks = vec![("ops".to_owned(), 3 * DAY)];
+        let bench = Bench::with_webhooks(keep(HOUR, DAY), webhooks).await;
+        bench.scan(0).await;
+        let begin = |name| bench.ledger.begin_webhook(name, String::new(), false);
+        let row = begin("ops").await.unwrap();
+        bench.scan(1).await;
+        tokio::time::sleep(2 * DAY).await;
+        let left = bench.events().await;
+        assert_eq!(left.first().unwrap().id, row.cursor + 1);
+        assert_eq!(left.len(), 41);
+        tokio::time::sleep(DAY + HOUR).await;
+        assert_eq!(bench.events().await, [], "nobody waits for ever");
         bench.stop.cancel();
     }
 

@@ -24,6 +24,7 @@ fn secrets() -> Env {
         ("BSC_VENDOR_KEY", "h"),
         ("BSCSCAN_API_KEY", "i"),
         ("HELIUS_API_KEY", "j"),
+        ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ])
 }
 
@@ -127,6 +128,7 @@ fn every_key_is_in_the_reference() {
         "chains.example.addresses.0",
         "providers.example",
         "providers.example.oauth2",
+        "webhooks.0",
     ];
     for path in tables {
         // A key that no section knows makes it tell those that it does.

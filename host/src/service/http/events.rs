@@ -26,7 +26,7 @@ use super::problem::Problem;
 use super::views;
 use crate::clock::rfc3339;
 use crate::ledger::{EventFilter, LedgerError, StoredEvent};
-use crate::model::{ChainName, PassId};
+use crate::model::{ChainName, EVENTS, PassId};
 use crate::service::app::App;
 use crate::service::event;
 use crate::service::feed::Frame;
@@ -39,19 +39,8 @@ const ALIVE: &[u8] = b": keep-alive\n\n";
 const HELLO: &[u8] = b"retry: 2000\n\n";
 /// Ended scans that a stream remembers.
 const ENDED_MAX: usize = 64;
-/// The events that there are.
-const KINDS: [&str; 10] = [
-    "scan_started",
-    "scan_progress",
-    "scan_token_error",
-    "scan_error",
-    "scan_complete",
-    event::SCAN_STATE,
-    "balance_changed",
-    "provider_state",
-    "reconcile_mismatch",
-    "tx_state",
-];
+/// The one event that is not stored.
+const PROGRESS: &str = "scan_progress";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -229,8 +218,9 @@ impl Filter {
                 .insert(views::chain(&setup, name)?.chain.name.clone());
         }
         for kind in words(kinds) {
-            if !KINDS.contains(&kind) {
-                let unknown = crate::config::UnknownName::new("event", kind, KINDS);
+            if kind != PROGRESS && !EVENTS.contains(&kind) {
+                let kinds = EVENTS.into_iter().chain([PROGRESS]);
+                let unknown = crate::config::UnknownName::new("event", kind, kinds);
                 return Err(Problem::bad_request("unknown_event", unknown.to_string()));
             }
             filter.kinds.insert(kind.to_owned());

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     addresses, balances, chains, decisions, events, guard, history, providers, reload, scans,
-    session, totals,
+    session, totals, webhooks,
 };
 use crate::service::app::App;
 
@@ -40,6 +40,7 @@ fn guarded() -> OpenApiRouter<App> {
         .merge(addresses::routes())
         .merge(decisions::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(reload::routes())
 }
 
