@@ -8,6 +8,7 @@
 //! What needs plugins (their names, their options' schema) is checked by whoever loads them;
 //! [`Config::place_of`] tells where to point.
 
+mod alert;
 mod breaker;
 mod chain;
 mod check;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 use figment::value::Dict;
 
+pub use self::alert::{Alert, AlertSide, AlertWhose};
 pub use self::breaker::{Breaker, BreakerKeys};
 pub use self::chain::{AddressSet, Chain, Network, OnMismatch, Scan, ScanAt, ScanOrder, Strategy};
 pub use self::duration::{format_duration, parse_duration};
@@ -92,6 +94,8 @@ pub struct Config {
     pub providers: BTreeMap<ProviderName, Provider>,
     /// `[[webhooks]]`, each name once.
     pub webhooks: Vec<Webhook>,
+    /// `[[alerts]]`, each name once.
+    pub alerts: Vec<Alert>,
     places: Arc<Places>,
     origins: Arc<BTreeMap<String, Place>>,
 }
@@ -294,6 +298,7 @@ pub fn load_text(path: &Path, text: &str, env: &Env) -> Result<Loaded, ConfigErr
             chains: sections.chains,
             providers: sections.providers,
             webhooks: sections.webhooks,
+            alerts: sections.alerts,
             places: Arc::new(source.places),
             origins: Arc::new(origins),
         },
@@ -311,6 +316,7 @@ struct Sections {
     chains: BTreeMap<ChainName, Chain>,
     providers: BTreeMap<ProviderName, Provider>,
     webhooks: Vec<Webhook>,
+    alerts: Vec<Alert>,
 }
 
 fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
@@ -325,6 +331,7 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
     let chain_tables = named(&mut root, "chains");
     let provider_tables = named(&mut root, "providers");
     let webhook_tables = root.tables("webhooks");
+    let alert_tables = root.tables("alerts");
     root.finish();
 
     let names: Vec<_> = provider_tables
@@ -353,6 +360,7 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
     }
     check::check(reader, &mut chains, &providers);
     let webhooks = webhook::read(webhook_tables, &chain_names);
+    let alerts = alert::read(alert_tables, &chain_names, &chains);
     Some(Sections {
         store: store?,
         plugins: plugins?,
@@ -361,6 +369,7 @@ fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
         chains,
         providers,
         webhooks,
+        alerts,
     })
 }
 

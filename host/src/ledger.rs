@@ -8,6 +8,7 @@
 //! What differs between SQLite and PostgreSQL is in `engine` and in the folders of `migrations/`.
 
 mod addresses;
+mod alerts;
 mod balances;
 mod bulk;
 mod commit;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::addresses::{AddressRow, AddressSet, Imported, ListError};
+pub use self::alerts::{AlertRow, AlertState};
 pub use self::balances::{
     AssetTotal, BalanceCursor, BalanceFilter, BalanceRow, CellName, HistoryRow, KnownReading,
     ReadingSource, Standing,

@@ -72,7 +72,7 @@ name! {
 }
 
 /// The names of the events that are stored, in the order of the documentation.
-pub const EVENTS: [&str; 9] = [
+pub const EVENTS: [&str; 11] = [
     "scan_started",
     "scan_token_error",
     "scan_error",
@@ -82,6 +82,8 @@ pub const EVENTS: [&str; 9] = [
     "provider_state",
     "tx_state",
     "reconcile_mismatch",
+    "alert_firing",
+    "alert_resolved",
 ];
 
 /// The native coin of a chain or one of its tokens.

@@ -2,10 +2,12 @@
 //!
 //! [`setup`] is what it works by, and what a reload replaces; `chain` is the task of one chain;
 //! `feed` keeps the newest events for the streams; `http` is the API; `server` its connections;
-//! [`metrics`] tells numbers of all of it, `webhooks` tell others of events, `retention` keeps the store
-//! from growing, and `app` holds them together. Starting is crash-only: a service that was killed and one that was
-//! shut down go on in the same way, with what the store tells.
+//! [`metrics`] tells numbers of all of it, `webhooks` tell others of events, `alerts` of sums that cross
+//! a threshold, `retention` keeps the store from growing, and `app` holds them together. Starting is
+//! crash-only: a service that was killed and one that was shut down go on in the same way, with what
+//! the store tells.
 
+mod alerts;
 mod app;
 mod chain;
 mod event;

@@ -4,6 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::alert::{Alert, AlertWhose};
 use super::chain::{Chain, ScanAt};
 use super::provider::Provider;
 use super::webhook::Webhook;
@@ -67,6 +68,32 @@ impl Webhook {
         for chain in &self.chains {
             hash.add(chain.as_str());
         }
+        hash.finish()
+    }
+}
+
+impl Alert {
+    /// Changes with the meaning of the alert: for how long it has held is counted anew.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Fields::new("alert");
+        hash.add(self.chain.as_str());
+        match &self.whose {
+            AlertWhose::Chain => hash.add("chain"),
+            AlertWhose::Set(set) => {
+                hash.add("set");
+                hash.add(set);
+            }
+            AlertWhose::Addresses(addresses) => {
+                hash.add("addresses");
+                for address in addresses {
+                    hash.add(address);
+                }
+            }
+        }
+        hash.add(self.asset.key());
+        hash.add(self.side.as_str());
+        hash.add(&self.threshold.to_string());
         hash.finish()
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::alerts::Alerts;
 use super::chain::{ChainHandle, Shared};
 use super::feed::Feed;
 use super::limits::Limits;
@@ -122,6 +123,10 @@ impl App {
         let setups = self.inner.setup.subscribe();
         let stop = self.inner.shutdown.clone();
         self.inner.tasks.spawn(webhooks.run(setups, stop));
+        let alerts = Alerts::new(self.ledger().clone(), self.clock().clone());
+        let setups = self.inner.setup.subscribe();
+        let stop = self.inner.shutdown.clone();
+        self.inner.tasks.spawn(alerts.run(setups, stop));
         for (name, chain) in &setup.chains {
             self.spawn_chain(name, chain);
         }

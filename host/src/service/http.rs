@@ -5,6 +5,7 @@
 //! `/api/v1` who asks must be let in. Handlers come last, one file per noun.
 
 mod addresses;
+mod alerts;
 mod balances;
 mod chains;
 mod decisions;

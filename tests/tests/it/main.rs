@@ -24,6 +24,7 @@
 //!
 //! Tests called `soak_…` are the long forms; `make soak` runs them.
 
+mod alerts;
 mod anvil;
 mod book;
 mod browser;

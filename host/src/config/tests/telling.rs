@@ -1,4 +1,4 @@
-//! `[[webhooks]]`: what they take, and what they say of mistakes.
+//! `[[webhooks]]` and `[[alerts]]`: what they take, and what they say of mistakes.
 
 use std::time::Duration;
 
@@ -16,6 +16,12 @@ fn with(table: &str) -> String {
 fn webhook(more: &str) -> String {
     with(&format!(
         "[[webhooks]]\nname = \"ops\"\nsecret = {{ env = \"HOOK\" }}\n{more}"
+    ))
+}
+
+fn alert(more: &str) -> String {
+    with(&format!(
+        "[[alerts]]\nname = \"low\"\nchain = \"bsc\"\n{more}"
     ))
 }
 
@@ -103,7 +109,7 @@ fn mistakes_of_webhooks_are_told() {
             "`webhooks[0].url`: is not an https:// URL",
             "`webhooks[0].events[0]`: expected one of `scan_started`, `scan_token_error`, \
              `scan_error`, `scan_complete`, `scan_state`, `balance_changed`, `provider_state`, \
-             `tx_state`, `reconcile_mismatch`, found \"balance_change\"; did you \
+             `tx_state`, `reconcile_mismatch`, `alert_firing`, `alert_resolved`, found \"balance_change\"; did you \
              mean `balance_changed`?",
             "`webhooks[0].chains`: unknown chain `bcs`; did you mean `bsc`?",
             "`webhooks[0].timeout`: is zero; nothing could be done in that time",
@@ -124,4 +130,50 @@ fn mistakes_of_webhooks_are_told() {
     );
     let warned = good(&bad, &[("HOOK", "short")]).warnings;
     assert!(warned[0].message.contains("is 5 bytes long"), "{warned:?}");
+}
+
+#[test]
+fn alerts_take_amounts_in_either_unit() {
+    let of = |more: &str| good(&alert(more), &[]).config.alerts.remove(0);
+    let low =
+        of("asset = \"bnb\"\nset = \"hot\"\nbelow = \"1.5\"\nunit = \"coins\"\nfor = \"10m\"\n");
+    assert_eq!(low.threshold.to_string(), "1500000000000000000");
+    assert_eq!(low.side, AlertSide::Below);
+    assert_eq!(low.whose, AlertWhose::Set("hot".to_owned()));
+    assert_eq!(low.hold, Duration::from_secs(600));
+    let high = of("asset = \"BNB\"\naddresses = [\"0xa\"]\nabove = \"7\"\n");
+    assert_eq!(high.threshold.to_string(), "7");
+    assert_eq!(high.whose, AlertWhose::Addresses(vec!["0xa".to_owned()]));
+    assert_eq!(
+        of("asset = \"BNB\"\nabove = \"7\"\n").whose,
+        AlertWhose::Chain
+    );
+}
+
+#[test]
+fn mistakes_of_alerts_are_told() {
+    check(
+        &alert("asset = \"BNC\"\nset = \"hat\"\nbelow = \"1\"\nabove = \"2\"\n"),
+        &[
+            "`alerts[0]`: `below` and `above` stand together; write one of them, \"1000\" for one",
+            "`alerts[0].asset`: unknown asset `BNC`; did you mean `BNB`?",
+            "`alerts[0].set`: unknown set `hat`; did you mean `hot`?",
+        ],
+    );
+    check(
+        &alert("asset = \"BNB\"\nset = \"hot\"\naddresses = [\"a\"]\nbelow = \"1.5\"\n"),
+        &[
+            "`alerts[0].set`: write either a set or addresses",
+            "`alerts[0].below`: expected whole digits of the smallest unit; write unit = \
+             \"coins\" for coins, found \"1.5\"",
+        ],
+    );
+    check(
+        &alert("asset = \"BNB\"\nblow = \"1\"\n").replacen("chain = \"bsc\"", "chain = \"bcs\"", 1),
+        &[
+            "`alerts[0]`: `below` and `above` are missing; write one of them, \"1000\" for one",
+            "`alerts[0].chain`: unknown chain `bcs`; did you mean `bsc`?",
+            "unknown key `alerts[0].blow`; did you mean `below`?",
+        ],
+    );
 }

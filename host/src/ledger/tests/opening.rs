@@ -152,7 +152,7 @@ async fn an_older_schema_is_migrated_after_a_backup() {
     sql(
         &store.path(),
         "DROP VIEW provider_health; DROP TABLE decisions; DROP TABLE pacer; \
-         DROP TABLE webhooks; \
+         DROP TABLE webhooks; DROP TABLE alerts; \
          DELETE FROM _sqlx_migrations WHERE version > 20261121000000",
     )
     .await;

@@ -13,8 +13,8 @@ use utoipa::openapi::{OpenApi, RefOr, SecurityRequirement, Server};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    addresses, balances, chains, decisions, events, guard, history, providers, reload, scans,
-    session, totals, webhooks,
+    addresses, alerts, balances, chains, decisions, events, guard, history, providers, reload,
+    scans, session, totals, webhooks,
 };
 use crate::service::app::App;
 
@@ -41,6 +41,7 @@ fn guarded() -> OpenApiRouter<App> {
         .merge(decisions::routes())
         .merge(events::routes())
         .merge(webhooks::routes())
+        .merge(alerts::routes())
         .merge(reload::routes())
 }
 
