@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All alerts. */
+        get: operations["get_alerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/balances": {
         parameters: {
             query?: never;
@@ -284,6 +301,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All webhooks, and how far each is. */
+        get: operations["get_webhooks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -305,6 +339,54 @@ export interface components {
             label?: string | null;
             /** @description The set: its `set`, else its file's name without the ending. */
             set: string;
+        };
+        /** @description An alert. */
+        AlertView: {
+            /** @description The addresses that are summed, where the alert names them. */
+            addresses: string[];
+            /** @description The sum of the known amounts; null before the first evaluation. */
+            amount?: string | null;
+            /** @description Which amounts. */
+            asset: components["schemas"]["AssetView"];
+            /**
+             * Format: int64
+             * @description Addresses that it is about.
+             */
+            cells: number;
+            /** @description The chain. */
+            chain: string;
+            /** @description Whether the last evaluation could tell; a firing alert goes on firing where it could not. */
+            decided: boolean;
+            /** @description When it was last evaluated. */
+            evaluated_at?: string | null;
+            /** @description When it last fired. */
+            fired_at?: string | null;
+            /**
+             * Format: int64
+             * @description How long the sum must be there.
+             */
+            for_ms: number;
+            /** @description As the operator named it. */
+            name: string;
+            /** @description When it was last resolved. */
+            resolved_at?: string | null;
+            /** @description The list that is summed; null: the addresses, or all lists of the chain. */
+            set?: string | null;
+            /** @description `below` or `above`. */
+            side: string;
+            /** @description Since when the sum is on that side, as far as is known. */
+            since?: string | null;
+            /** @description `ok`, `pending`, `firing`, or `unknown`: what is not known could decide it. */
+            state: string;
+            /** @description In the smallest unit. */
+            threshold: string;
+            /** @description Why it could not be evaluated. */
+            trouble?: string | null;
+            /**
+             * Format: int64
+             * @description Of them, those whose amount is not known.
+             */
+            unknown: number;
         };
         /** @description An asset of a chain. */
         AssetView: {
@@ -603,6 +685,59 @@ export interface components {
                 label?: string | null;
                 /** @description The set: its `set`, else its file's name without the ending. */
                 set: string;
+            }[];
+            /** @description Where to go on; null on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_AlertView: {
+            /** @description The rows. */
+            items: {
+                /** @description The addresses that are summed, where the alert names them. */
+                addresses: string[];
+                /** @description The sum of the known amounts; null before the first evaluation. */
+                amount?: string | null;
+                /** @description Which amounts. */
+                asset: components["schemas"]["AssetView"];
+                /**
+                 * Format: int64
+                 * @description Addresses that it is about.
+                 */
+                cells: number;
+                /** @description The chain. */
+                chain: string;
+                /** @description Whether the last evaluation could tell; a firing alert goes on firing where it could not. */
+                decided: boolean;
+                /** @description When it was last evaluated. */
+                evaluated_at?: string | null;
+                /** @description When it last fired. */
+                fired_at?: string | null;
+                /**
+                 * Format: int64
+                 * @description How long the sum must be there.
+                 */
+                for_ms: number;
+                /** @description As the operator named it. */
+                name: string;
+                /** @description When it was last resolved. */
+                resolved_at?: string | null;
+                /** @description The list that is summed; null: the addresses, or all lists of the chain. */
+                set?: string | null;
+                /** @description `below` or `above`. */
+                side: string;
+                /** @description Since when the sum is on that side, as far as is known. */
+                since?: string | null;
+                /** @description `ok`, `pending`, `firing`, or `unknown`: what is not known could decide it. */
+                state: string;
+                /** @description In the smallest unit. */
+                threshold: string;
+                /** @description Why it could not be evaluated. */
+                trouble?: string | null;
+                /**
+                 * Format: int64
+                 * @description Of them, those whose amount is not known.
+                 */
+                unknown: number;
             }[];
             /** @description Where to go on; null on the last page. */
             next_cursor?: string | null;
@@ -1003,6 +1138,52 @@ export interface components {
             /** @description Where to go on; null on the last page. */
             next_cursor?: string | null;
         };
+        /** @description A part of a list. */
+        Page_WebhookView: {
+            /** @description The rows. */
+            items: {
+                /** @description The chains it is told of; empty is all. */
+                chains: string[];
+                /**
+                 * Format: int64
+                 * @description Events that it took.
+                 */
+                delivered: number;
+                /** @description The events it is told of; empty is all. */
+                events: string[];
+                /**
+                 * Format: int64
+                 * @description Failed attempts in a row.
+                 */
+                failures: number;
+                /** @description Why. */
+                last_error?: string | null;
+                /** @description When an attempt last failed. */
+                last_error_at?: string | null;
+                /** @description When it last took an event. */
+                last_success_at?: string | null;
+                /** @description As the operator named it. */
+                name: string;
+                /** @description When the next attempt will be made, while it fails. */
+                next_attempt_at?: string | null;
+                /** @description Scheme, host and port; the rest of the address may be secret. */
+                origin: string;
+                /**
+                 * Format: int64
+                 * @description Events that wait for it, counted up to 10,000.
+                 */
+                pending: number;
+                /**
+                 * Format: int64
+                 * @description Events that were passed over, because it did not take them in time.
+                 */
+                skipped: number;
+                /** @description `ok`, `failing`, or `gone`: it answered 410, and is left alone until its configuration changes. */
+                status: string;
+            }[];
+            /** @description Where to go on; null on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A request that was not done, and why; `application/problem+json`. */
         Problem: {
             /** @description A stable word for programs. */
@@ -1267,6 +1448,47 @@ export interface components {
              */
             successes: number;
         };
+        /** @description A receiver of events. */
+        WebhookView: {
+            /** @description The chains it is told of; empty is all. */
+            chains: string[];
+            /**
+             * Format: int64
+             * @description Events that it took.
+             */
+            delivered: number;
+            /** @description The events it is told of; empty is all. */
+            events: string[];
+            /**
+             * Format: int64
+             * @description Failed attempts in a row.
+             */
+            failures: number;
+            /** @description Why. */
+            last_error?: string | null;
+            /** @description When an attempt last failed. */
+            last_error_at?: string | null;
+            /** @description When it last took an event. */
+            last_success_at?: string | null;
+            /** @description As the operator named it. */
+            name: string;
+            /** @description When the next attempt will be made, while it fails. */
+            next_attempt_at?: string | null;
+            /** @description Scheme, host and port; the rest of the address may be secret. */
+            origin: string;
+            /**
+             * Format: int64
+             * @description Events that wait for it, counted up to 10,000.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description Events that were passed over, because it did not take them in time.
+             */
+            skipped: number;
+            /** @description `ok`, `failing`, or `gone`: it answered 410, and is left alone until its configuration changes. */
+            status: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1301,6 +1523,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AddressView"];
+                };
+            };
+            /** @description what is wrong */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description what is wrong */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_alerts: {
+        parameters: {
+            query?: {
+                /** @description Rows of the page, 1 to 1000; 100 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description what is wrong */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AlertView"];
                 };
             };
             /** @description what is wrong */
@@ -2206,6 +2471,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description what is wrong */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description what is wrong */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhooks: {
+        parameters: {
+            query?: {
+                /** @description Rows of the page, 1 to 1000; 100 by default. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description what is wrong */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WebhookView"];
+                };
             };
             /** @description what is wrong */
             "4XX": {
