@@ -74,7 +74,7 @@ enum Command {
     Init(init::Args),
     /// Ask every provider: chain, height, one balance, key
     Doctor(doctor::Args),
-    /// Print the OpenAPI document of the service's API
+    /// Print the document of the service's API, for generators of clients
     Openapi,
     /// Run the real pool under scripted faults, on virtual time
     Simulate(simulate::Args),

@@ -14,7 +14,7 @@ fn slow() -> Lab {
 
 fn known(served: &Served, id: &str) -> u64 {
     let scan = served.get(&format!("scans/{id}")).expect(200);
-    scan["known"].as_u64().unwrap()
+    scan["known"].as_u64().expect("it counts")
 }
 
 /// A scan that has read something and has something left; its id.
@@ -42,7 +42,7 @@ fn goes_on(lab: &Lab, id: &str) {
         let held = lab
             .truth()
             .amount_of(&balance.address, &balance.symbol)
-            .unwrap();
+            .expect("it is there");
         assert_eq!(balance.amount, held.to_string());
     }
     assert_eq!(book.balances.len(), 400);

@@ -161,7 +161,7 @@ fn storm(readers: usize, idle: usize, addresses: usize, patience: Duration) {
         .read_until(&mut first, |_| true)
         .remove(0)
         .id
-        .unwrap();
+        .expect("it has one");
     let idle: Vec<_> = (0..idle).map(|_| served.events("", Some(from))).collect();
     let url = format!("{}/api/v1/events", served.url);
     let client = served.client().clone();
@@ -171,9 +171,9 @@ fn storm(readers: usize, idle: usize, addresses: usize, patience: Duration) {
         .collect();
     let id = served.scan("bsc");
     let events = served.read_within(patience, &mut first, is_last);
-    let last = events.last().unwrap();
+    let last = events.last().expect("there is one");
     assert_eq!(last.data["scan"], json!(id));
-    let expected: Vec<i64> = (from + 1..=last.id.unwrap()).collect();
+    let expected: Vec<i64> = (from + 1..=last.id.expect("it has one")).collect();
     assert_eq!(expected.len(), addresses * lab.assets.len() + 2);
     for reader in readers {
         let ids = served

@@ -14,7 +14,9 @@ fn lab() -> Lab {
 
 fn provider(served: &Served, name: &str) -> Value {
     let all = served.items("providers?chain=bsc");
-    all.into_iter().find(|it| it["provider"] == name).unwrap()
+    all.into_iter()
+        .find(|it| it["provider"] == name)
+        .expect("it is there")
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn refused(answer: &Answer) {
         "{}",
         answer.text
     );
-    let problem: Value = serde_json::from_str(&answer.text).unwrap();
+    let problem: Value = serde_json::from_str(&answer.text).expect("it is JSON");
     assert!(
         problem["code"].is_string() && problem["detail"].is_string(),
         "{problem}"
@@ -31,9 +31,9 @@ fn refused(answer: &Answer) {
 /// Every path of the served document, with its methods.
 fn operations(document: &Value) -> Vec<(Method, String)> {
     let mut operations = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
-            let method = method.to_uppercase().parse().unwrap();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            let method = method.to_uppercase().parse().expect("it is one");
             operations.push((method, path.trim_start_matches('/').to_owned()));
         }
     }

@@ -15,7 +15,7 @@ fn slow(pool: &[&'static str]) -> Lab {
 
 fn known(served: &Served, id: &str) -> u64 {
     let scan = served.get(&format!("scans/{id}")).expect(200);
-    scan["known"].as_u64().unwrap()
+    scan["known"].as_u64().expect("it counts")
 }
 
 #[test]
