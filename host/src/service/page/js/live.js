@@ -7,7 +7,7 @@ import * as store from './store.js';
 
 const TYPES = [
   'scan_started', 'scan_progress', 'scan_token_error', 'scan_error', 'scan_complete', 'scan_state',
-  'balance_changed', 'provider_state', 'tx_state', 'reconcile_mismatch', 'alert',
+  'balance_changed', 'provider_state', 'tx_state', 'reconcile_mismatch', 'alert_firing', 'alert_resolved',
 ];
 const WAITS_MS = [1000, 2000, 4000, 8000, 16000, 30000];
 // A machine that slept this long may hold a connection that is dead and does not know it.
