@@ -1,10 +1,11 @@
 //! Every alert rule, made to fire by what it is about, and quiet again when that is over.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use scanhost_tests::fixtures;
 use scanhost_tests::product::{Chain, Config, Product, built};
+use scanhost_tests::upstream::server::now_ms;
 use scanhost_tests::upstream::{BodyForm, Fault, Kind};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -68,11 +69,11 @@ impl Rules {
     )]
     fn fires(&self, alert: &str, before: &Scrape, now: &Scrape) -> bool {
         assert!(EXERCISED.contains(&alert), "{alert} is not in the list");
-        let time = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ms = u64::try_from(now_ms()).expect("it is later than 1970");
         let moment = Moment {
             before,
             now,
-            time: time.expect("it is later than 1970").as_secs_f64(),
+            time: Duration::from_millis(now_ms).as_secs_f64(),
         };
         !evaluate(&self.0[alert], moment).is_empty()
     }
