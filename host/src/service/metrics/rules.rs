@@ -61,14 +61,14 @@ pub const ALL: &[Rule] = &[
                   outage is theirs.",
     },
     Rule {
-        alert: "ScanhostProviderUnhealthy",
+        alert: "ScanhostProviderDown",
         // A circuit that is open for hours is half-open now and then, which must not end the alert.
-        expression: "sum by (chain, provider) (scanhost_provider_health{status=~\"degraded|down\"}) == 1",
+        expression: "sum by (chain, provider) (scanhost_provider_state{state=~\"open|half_open\"}) == 1",
         lasting: "5m",
         severity: "warning",
-        summary: "{{ $labels.provider }} of {{ $labels.chain }} is down or fails",
-        description: "The provider has not answered well for a while; others of the pool take its work, \
-                      where there are any.",
+        summary: "{{ $labels.provider }} of {{ $labels.chain }} is down",
+        description: "Its circuit is open after repeated failures, or nothing has shown yet that it is back; \
+                      others of the pool take its work, where there are any.",
         runbook: "`scanhost health` tells its last error, `scanhost explain` why it was passed over.",
     },
     Rule {

@@ -24,10 +24,10 @@ const EXERCISED: [&str; 16] = [
     "ScanhostConfigReloadFailed",
     "ScanhostHoles",
     "ScanhostPluginQuarantined",
+    "ScanhostProviderDown",
     "ScanhostProviderHeld",
     "ScanhostProviderNotLoaded",
     "ScanhostProviderUnauthorized",
-    "ScanhostProviderUnhealthy",
     "ScanhostReconcileMismatch",
     "ScanhostScanGaveUp",
     "ScanhostScanNeverComplete",
@@ -122,7 +122,7 @@ fn an_outage_of_all_providers_is_told_while_it_lasts() {
         "ScanhostBalancesStale",
         "ScanhostChainWithoutProvider",
         "ScanhostHoles",
-        "ScanhostProviderUnhealthy",
+        "ScanhostProviderDown",
         "ScanhostScanGaveUp",
         "ScanhostScanOverdue",
     ];
@@ -150,11 +150,7 @@ fn a_refused_key_is_told_until_it_is_mended_and_released() {
     let lab = lab(&["first", "second"], SCHEDULE);
     let rules = Rules::of(&lab.product);
     let served = Served::start(&lab.product);
-    let alerts = [
-        "ScanhostProviderUnauthorized",
-        "ScanhostProviderHeld",
-        "ScanhostProviderUnhealthy",
-    ];
+    let alerts = ["ScanhostProviderUnauthorized", "ScanhostProviderHeld"];
     rules.wait(&served, &alerts, false);
     lab.fault(status("first", 401));
     rules.wait(&served, &alerts, true);
