@@ -24,6 +24,7 @@ mod rows;
 mod scan;
 mod serve;
 mod simulate;
+mod tell;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,15 +1,16 @@
 //! What every command starts from: configuration, log, clock, store.
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
-use super::CliError;
+pub(super) use super::tell::{announce, caution, complain, say, warn};
+use super::{CliError, tell};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{self, Chain, Config, Env, Finding, Loaded, LogFormat, Place, StoreUrl};
+use crate::config::{self, Chain, Config, Env, Loaded, LogFormat, Place, StoreUrl};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::ProviderName;
 use crate::plugin::Catalog;
@@ -34,18 +35,22 @@ impl Context {
 
     /// The configuration; its warnings go to standard error, and the log starts as it says.
     pub(super) fn load(&self) -> Result<Loaded, CliError> {
-        let loaded = config::load(self.file.as_deref(), &self.env)
-            .map_err(|errors| CliError::Usage(errors.to_string()))?;
-        start_log(&loaded.config, true);
-        warn(&loaded.warnings);
-        Ok(loaded)
+        self.load_and_log(true)
     }
 
     /// The configuration, for a service: its log is not quiet by default.
     pub(super) fn load_for_service(&self) -> Result<Loaded, CliError> {
+        self.load_and_log(false)
+    }
+
+    fn load_and_log(&self, is_command: bool) -> Result<Loaded, CliError> {
+        // A file that cannot be read says nothing of its form.
+        if self.env.get("SCANHOST__LOG__FORMAT") == Some("json") {
+            tell::in_form(LogFormat::Json);
+        }
         let loaded = config::load(self.file.as_deref(), &self.env)
             .map_err(|errors| CliError::Usage(errors.to_string()))?;
-        start_log(&loaded.config, false);
+        start_log(&loaded.config, is_command);
         warn(&loaded.warnings);
         Ok(loaded)
     }
@@ -147,27 +152,10 @@ pub(super) fn executable_dir() -> PathBuf {
     folder.unwrap_or_else(|| Path::new(".")).to_owned()
 }
 
-/// Says why the command failed, on standard error.
-pub(super) fn complain(message: &str) {
-    say(&format!("scanhost: {message}"));
-}
-
-/// One line on standard error. If that is closed, there is nobody to tell.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 fn store_url(config: &Config) -> String {
     match &config.store.url {
         StoreUrl::Sqlite(file) => format!("sqlite://{}", file.display()),
         StoreUrl::Postgres(url) => url.expose().to_owned(),
-    }
-}
-
-/// Warnings on standard error.
-pub(super) fn warn(findings: &[Finding]) {
-    for finding in findings {
-        say(&format!("warning: {finding}"));
     }
 }
 
@@ -199,9 +187,10 @@ fn start_log(config: &Config, is_command: bool) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    tell::in_form(config.log.format);
     // A second start (tests run commands in one process) keeps the first.
     let _ = match config.log.format {
-        LogFormat::Json => log.json().try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
         LogFormat::Text => log.compact().with_target(false).try_init(),
     };
 }

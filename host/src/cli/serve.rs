@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{self, Context, say};
+use super::context::{self, Context, announce};
 use super::{CliError, Exit};
 use crate::service::setup::Surroundings;
 use crate::service::{self, ServiceError, Signals};
@@ -31,11 +31,7 @@ pub(super) async fn run(_: Args, context: &Context) -> Result<Exit, CliError> {
         copies: context.copies(config),
     };
     let base_path = config.service.base_path.clone();
-    let ready = |address| {
-        say(&format!(
-            "scanhost: listening at http://{address}{base_path}"
-        ))
-    };
+    let ready = |address| announce(&format!("listening at http://{address}{base_path}"));
     let served = service::serve(surroundings, (loaded, catalog), ledger, signals, ready).await;
     served.map_err(|error| match error {
         ServiceError::Ledger(error) => error.into(),
@@ -71,7 +67,7 @@ fn signals() -> Result<Signals, CliError> {
             if asked.is_cancelled() {
                 std::process::exit(1);
             }
-            say("scanhost: stopping; once more to stop at once");
+            announce("stopping; once more to stop at once");
             asked.cancel();
         }
     });

@@ -67,7 +67,9 @@ impl Served {
         running.read_on();
         let url_of = |said: &str| {
             let line = said.lines().find_map(|it| it.split_once("listening at "));
-            line.map(|(_, url)| url.trim_end_matches('/').to_owned())
+            // In a line of JSON the message ends with a quote.
+            let url = line.and_then(|(_, url)| url.split('"').next());
+            url.map(|url| url.trim_end_matches('/').to_owned())
         };
         let starting = std::cell::RefCell::new(&mut running);
         wait_until(|| {

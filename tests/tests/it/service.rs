@@ -5,6 +5,7 @@ mod ending;
 mod events;
 mod gates;
 mod input;
+mod logs;
 mod openapi;
 mod reload;
 mod scans;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::super::context::{Context, executable_dir, say};
+use super::super::context::{Context, caution, executable_dir, say};
 use super::super::output::{self, Format, Out, Table, json_line};
 use super::super::{CliError, Exit};
 use crate::config::Config;
@@ -78,7 +78,7 @@ fn lines(config: &Config, folders: &[PathBuf]) -> Vec<Line> {
     for folder in folders {
         let catalog = Catalog::scan(std::slice::from_ref(folder), &pin);
         for remark in catalog.errors.iter().chain(&catalog.warnings) {
-            say(&format!("warning: {remark}"));
+            caution(&remark.to_string());
         }
         for file in catalog.iter() {
             let name = &file.manifest.name;
