@@ -5,6 +5,7 @@
 
 mod addresses;
 mod balances;
+mod completions;
 mod config;
 mod context;
 mod doctor;
@@ -13,6 +14,7 @@ mod health;
 mod init;
 mod jobs;
 mod judge;
+mod man;
 mod metrics;
 mod openapi;
 mod output;
@@ -29,7 +31,7 @@ mod tell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 pub(crate) use context::with_causes;
@@ -79,6 +81,10 @@ enum Command {
     Openapi,
     /// Run the real pool under scripted faults, on virtual time
     Simulate(simulate::Args),
+    /// Print what makes a shell complete these commands
+    Completions(completions::Args),
+    /// Print the manual page, or write those of all commands
+    Man(man::Args),
 }
 
 /// How a command ended.
@@ -160,6 +166,8 @@ async fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(args, &context).await,
         Command::Openapi => openapi::run(),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Simulate(_) => unreachable!("`main` has run it without this runtime"),
     }
 }
