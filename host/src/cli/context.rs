@@ -82,7 +82,15 @@ impl Context {
 
     /// The store, for work.
     pub(super) async fn ledger(&self, config: &Config) -> Result<Ledger, CliError> {
-        Ok(Ledger::open(&store_url(config), self.clock.clone()).await?)
+        let opened = Ledger::open(&store_url(config), self.clock.clone()).await;
+        opened.map_err(|error| match error {
+            LedgerError::Io { .. } | LedgerError::Database { .. } => CliError::Broken(format!(
+                "{}; see that `url` in [store] is right, and that this user may write there",
+                with_causes(&error)
+            )),
+            // The others say so themselves.
+            error => error.into(),
+        })
     }
 
     /// The store, for looking.
