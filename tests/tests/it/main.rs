@@ -38,6 +38,7 @@ mod lists;
 mod memory;
 mod metrics;
 mod outages;
+mod packaging;
 mod plan;
 mod plugins;
 mod receiver;
