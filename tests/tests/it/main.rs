@@ -37,6 +37,7 @@ mod lab;
 mod lists;
 mod memory;
 mod metrics;
+mod operator_guide;
 mod outages;
 mod packaging;
 mod plan;
