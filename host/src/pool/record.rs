@@ -1,8 +1,8 @@
 //! What gates and pacers know, kept in the ledger: health rows, usage, events of transitions, what
 //! is spent of long limits.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,6 +13,7 @@ use crate::clock::{SharedClock, rfc3339};
 use crate::gate::Pacer;
 use crate::gate::pacer::Save;
 use crate::ledger::{Ledger, LedgerError, NewEvent, ProviderRecord, Usage, UsageRow};
+use crate::model::ProviderName;
 
 /// How often a running scan writes down what changed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,6 +24,8 @@ pub struct Recorder<'a> {
     pool: &'a Pool,
     ledger: &'a Ledger,
     clock: &'a SharedClock,
+    /// What the store has, so that a service that has nothing to do writes nothing.
+    written: Mutex<HashMap<ProviderName, ProviderRecord>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -33,6 +36,7 @@ impl<'a> Recorder<'a> {
             pool,
             ledger,
             clock,
+            written: Mutex::default(),
         }
     }
 
@@ -162,18 +166,26 @@ impl<'a> Recorder<'a> {
             member.batch.saved(&learned);
         }
         let health = gate.health();
-        self.ledger
-            .save_provider(ProviderRecord {
-                key,
-                status: health.status,
-                consecutive_fails: health.consecutive_fails,
-                last_success: health.last_success,
-                last_error: health.last_error,
-                last_error_msg: health.last_error_msg,
-                circuit_state: health.circuit_state,
-                updated_at: health.updated_at,
-                persisted: serde_json::to_string(&gate.persisted()).ok(),
-            })
-            .await
+        let record = ProviderRecord {
+            key,
+            status: health.status,
+            consecutive_fails: health.consecutive_fails,
+            last_success: health.last_success,
+            last_error: health.last_error,
+            last_error_msg: health.last_error_msg,
+            circuit_state: health.circuit_state,
+            updated_at: health.updated_at,
+            persisted: serde_json::to_string(&gate.persisted()).ok(),
+        };
+        if self.written().get(&member.name) == Some(&record) {
+            return Ok(());
+        }
+        self.ledger.save_provider(record.clone()).await?;
+        self.written().insert(member.name.clone(), record);
+        Ok(())
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<ProviderName, ProviderRecord>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -205,3 +205,25 @@ async fn a_pass_waits_while_anyone_who_reads_what_is_left_may_answer_in_time() {
     assert_eq!(known(&rows), 30, "every native coin");
     assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_happens_nothing_is_written() {
+    let bench = Bench::new(false)
+        .await
+        .with(1, |request, _| Ok(honest(request)));
+    let recorder = Recorder::new(&bench.pool, &bench.ledger, &bench.clock);
+    let member = &bench.pool.members[0];
+    recorder.save_member(member).await.unwrap();
+    let key = crate::pool::assemble::provider_key(member.gate.key());
+    let mut marked = bench.ledger.provider(&key).await.unwrap().unwrap();
+    marked.last_error_msg = Some("a mark of somebody else".to_owned());
+    bench.ledger.save_provider(marked.clone()).await.unwrap();
+    let _ = tokio::time::timeout(60 * SECOND, recorder.run()).await;
+    let stored = bench.ledger.provider(&key).await.unwrap().unwrap();
+    assert_eq!(stored, marked, "it wrote again what it had written");
+    let gate = &member.gate;
+    gate.force(crate::gate::ForcedState::Open, "by hand", None);
+    let _ = tokio::time::timeout(3 * SECOND, recorder.run()).await;
+    let stored = bench.ledger.provider(&key).await.unwrap().unwrap();
+    assert_ne!(stored, marked, "what changes is written");
+}
