@@ -47,7 +47,7 @@ struct Desk {
 
 fn guide() -> Vec<Block> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operator.md");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("the guide is there");
     let (mut section, mut exit, mut needs) = (String::new(), 0, None);
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
@@ -76,7 +76,7 @@ fn guide() -> Vec<Block> {
             });
         } else if let Some((word, value)) = comment {
             match word {
-                "exit" => exit = value.parse().unwrap(),
+                "exit" => exit = value.parse().expect("exit codes are numbers"),
                 "needs" => needs = Some(value.to_owned()),
                 _ => panic!("line {}: {line}", index + 1),
             }
@@ -115,7 +115,7 @@ impl Block {
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let port = folder.path().join(".port");
         let upstream = Command::new(built().join("upstream"))
             .args(["--demo", "5", "--write-to"])
@@ -124,11 +124,11 @@ impl Desk {
             .arg(&port)
             .stderr(Stdio::null())
             .spawn()
-            .unwrap();
+            .expect("it starts");
         wait_until(|| std::fs::metadata(&port).is_ok_and(|it| it.len() > 0));
         // Free a moment ago; the service takes it in a moment.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap().to_string();
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let listen = free.local_addr().expect("it is bound").to_string();
         Self {
             folder,
             upstream,
@@ -145,11 +145,14 @@ impl Desk {
     fn shell(&self, text: &str) -> Child {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(built()).chain(std::env::split_paths(&path));
-        let file = |name| File::create(self.path(name)).unwrap();
+        let file = |name| File::create(self.path(name)).expect("the folder is ours");
         Command::new("bash")
             .args(["-euc", &text.replace(LISTEN, &self.listen)])
             .current_dir(self.folder.path())
-            .env("PATH", std::env::join_paths(folders).unwrap())
+            .env(
+                "PATH",
+                std::env::join_paths(folders).expect("they are of a path"),
+            )
             .env("HOME", self.folder.path())
             .env("SCANHOST__SERVICE__LISTEN", &self.listen)
             .env_remove("SCANHOST_CONFIG")
@@ -157,7 +160,7 @@ impl Desk {
             .stdout(file(".stdout"))
             .stderr(file(".stderr"))
             .spawn()
-            .unwrap()
+            .expect("it starts")
     }
 
     fn said(&self) -> String {
@@ -188,19 +191,23 @@ impl Desk {
         let text = block.text.replace("scanhost serve", "exec scanhost serve");
         let child = RefCell::new(self.shell(&text));
         wait_until(|| {
-            let has_ended = child.borrow_mut().try_wait().unwrap().is_some();
+            let has_ended = child
+                .borrow_mut()
+                .try_wait()
+                .expect("it is our child")
+                .is_some();
             has_ended || self.said().contains("listening at ")
         });
         let mut child = child.into_inner();
         let said = self.said();
         assert!(
-            child.try_wait().unwrap().is_none(),
+            child.try_wait().expect("it is our child").is_none(),
             "line {}:\n{said}",
             block.line
         );
         self.service = Some(child);
         // What it says later does not mix with what the next block says.
-        std::fs::rename(self.path(".stderr"), self.path(".service")).unwrap();
+        std::fs::rename(self.path(".stderr"), self.path(".service")).expect("the folder is ours");
     }
 
     fn stop(&mut self) {
@@ -212,26 +219,26 @@ impl Desk {
             Command::new("kill")
                 .args(["-TERM", &pid])
                 .status()
-                .unwrap()
+                .expect("kill is there")
                 .success()
         );
         let ended = wait_for(&mut service);
-        let said = std::fs::read_to_string(self.path(".service")).unwrap();
+        let said = std::fs::read_to_string(self.path(".service")).expect("it was written");
         assert_eq!(ended, Some(0), "{said}");
     }
 
     /// Holds a piece of configuration against the check, behind what the desk has anyway.
     fn check(&self, block: &Block) {
-        let own = std::fs::read_to_string(self.path("scanhost.toml")).unwrap();
+        let own = std::fs::read_to_string(self.path("scanhost.toml")).expect("it was written");
         let text = format!("{own}\n{}", block.text);
-        std::fs::write(self.path("piece.toml"), text).unwrap();
+        std::fs::write(self.path("piece.toml"), text).expect("the folder is ours");
         let output = Command::new(built().join("scanhost"))
             .args(["--config", "piece.toml", "config", "check"])
             .current_dir(self.folder.path())
             .env("SCANHOST_TOKEN", "a-token-4711")
             .env("SCANHOST_READ_TOKEN", "a-token-0815")
             .output()
-            .unwrap();
+            .expect("it starts");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -255,8 +262,14 @@ impl Drop for Desk {
 /// The exit code of a child that ends within a minute.
 fn wait_for(child: &mut Child) -> Option<i32> {
     let child = RefCell::new(child);
-    wait_until(|| child.borrow_mut().try_wait().unwrap().is_some());
-    child.into_inner().wait().unwrap().code()
+    wait_until(|| {
+        child
+            .borrow_mut()
+            .try_wait()
+            .expect("it is our child")
+            .is_some()
+    });
+    child.into_inner().wait().expect("it has ended").code()
 }
 
 #[test]

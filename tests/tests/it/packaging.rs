@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -67,7 +68,7 @@ fn repository() -> PathBuf {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(repository().join(path)).unwrap()
+    fs::read_to_string(repository().join(path)).expect("it is in the repository")
 }
 
 /// The settings of a unit file, in their order.
@@ -92,7 +93,7 @@ fn tool(program: &str, arguments: &[&str]) -> Option<Output> {
         .stdin(Stdio::null())
         .output();
     if output.is_err() {
-        eprintln!("skipped: `{program}` is not installed");
+        let _ = writeln!(std::io::stderr(), "skipped: `{program}` is not installed");
     }
     output.ok()
 }
@@ -110,15 +111,15 @@ fn scanhost(arguments: &[&str]) -> String {
     let output = Command::new(built().join("scanhost"))
         .args(arguments)
         .output()
-        .unwrap();
+        .expect("it starts");
     succeeded(&output)
 }
 
 /// The commands that `scanhost help` lists.
 fn commands() -> Vec<String> {
     let help = scanhost(&["--help"]);
-    let list = help.split("Commands:").nth(1).unwrap();
-    let list = list.split("Options:").next().unwrap();
+    let list = help.split("Commands:").nth(1).expect("they are listed");
+    let list = list.split("Options:").next().unwrap_or_default();
     let words = list.lines().filter(|line| line.starts_with("  "));
     let words = words.filter(|line| !line.starts_with("   "));
     let words = words.filter_map(|line| line.split_whitespace().next());
