@@ -151,6 +151,9 @@ pub fn credential_mark(provider: &config::Provider) -> String {
     let mut hash = Fields::default();
     hash.add("credential");
     hash.add_credential(provider);
+    if let Some(oauth2) = &provider.oauth2 {
+        hash.add(oauth2.client_secret.expose());
+    }
     hex::encode(&hash.0.finalize()[..2])
 }
 
@@ -271,6 +274,16 @@ mod tests {
                 "endpoint = \"https://h.example/x\"\napi_key = { env = \"OTHER\" }",
             ),
             (
+                "client",
+                "endpoint = \"https://h.example/x\"\noauth2 = { token_url = \"https://h.example/t\", \
+                 client_id = { env = \"KEY\" }, client_secret = { env = \"KEY\" } }",
+            ),
+            (
+                "client-mended",
+                "endpoint = \"https://h.example/x\"\noauth2 = { token_url = \"https://h.example/t\", \
+                 client_id = { env = \"KEY\" }, client_secret = { env = \"OTHER\" } }",
+            ),
+            (
                 "g1",
                 "endpoint = \"https://one.example\"\nlimit_group = \"g\"\nlimits = [\"2/s\"]",
             ),
@@ -291,7 +304,10 @@ mod tests {
         assert_eq!(limits_of(&pacers, "a"), ["5/s", "7/m", "100/h", "9/day"]);
         assert_eq!(limits_of(&pacers, "port"), ["1/s"]);
         assert!(!format!("{pacers:?}").contains(KEY));
+        let [client, mended] = ["client", "client-mended"].map(key);
+        assert_eq!(client, mended, "one client has one pacer");
         let mark = |name: &str| credential_mark(&config.providers[&ProviderName::from(name)]);
+        assert_ne!(mark("client"), mark("client-mended"));
         assert_eq!(mark("key"), mark("again"));
         assert_ne!(mark("key"), mark("other"));
         assert_eq!(mark("key").len(), 4, "it tells too little to guess by");
