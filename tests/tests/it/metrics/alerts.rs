@@ -63,10 +63,6 @@ impl Rules {
 
     /// Whether a rule is so, without the time that it must last.
     #[track_caller]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the rules are about the time of the service under test"
-    )]
     fn fires(&self, alert: &str, before: &Scrape, now: &Scrape) -> bool {
         assert!(EXERCISED.contains(&alert), "{alert} is not in the list");
         let now_ms = u64::try_from(now_ms()).expect("it is later than 1970");
