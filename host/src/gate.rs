@@ -392,6 +392,11 @@ impl Gate {
         self.with(|machine, _| machine.take_transitions())
     }
 
+    /// Takes back transitions that could not be stored.
+    pub fn return_transitions(&self, transitions: Vec<Transition>) {
+        self.with(|machine, _| machine.return_transitions(transitions));
+    }
+
     /// How often the state changed since the gate was made.
     #[must_use]
     pub fn moves(&self) -> Moves {

@@ -377,6 +377,13 @@ impl Machine {
         self.transitions.drain(..).collect()
     }
 
+    /// Takes back what could not be stored, before what came since.
+    pub(super) fn return_transitions(&mut self, transitions: Vec<Transition>) {
+        for transition in transitions.into_iter().rev() {
+            self.transitions.push_front(transition);
+        }
+    }
+
     pub(super) fn take_wake(&mut self) -> bool {
         std::mem::take(&mut self.wake)
     }

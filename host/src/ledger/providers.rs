@@ -5,6 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::Ledger;
 use super::error::LedgerError;
+use super::events::NewEvent;
 use super::readers::Read;
 use super::sql::{bigint, get, get_count, get_parsed, statement};
 use super::writer::{Txn, Write};
@@ -85,7 +86,10 @@ pub struct Learned {
     pub expires_at: i64,
 }
 
-struct SaveProvider(ProviderRecord);
+struct SaveProvider {
+    record: ProviderRecord,
+    events: Vec<NewEvent>,
+}
 
 struct RecordSuccess {
     key: ProviderKey,
@@ -115,13 +119,17 @@ struct Forget {
 // === impl Ledger ===
 
 impl Ledger {
-    /// Writes a provider's row, new or not.
+    /// Writes a provider's row, new or not, with the events that tell how it came to be so.
     ///
     /// # Errors
     ///
     /// [`LedgerError`] when nothing was written.
-    pub async fn save_provider(&self, record: ProviderRecord) -> Result<(), LedgerError> {
-        self.write(SaveProvider(record)).await
+    pub async fn save_provider(
+        &self,
+        record: ProviderRecord,
+        events: Vec<NewEvent>,
+    ) -> Result<(), LedgerError> {
+        self.write(SaveProvider { record, events }).await
     }
 
     /// Notes a success: no failures in a row, healthy, last success now.
@@ -390,7 +398,7 @@ impl Write for SaveProvider {
     type Output = ();
 
     async fn apply(self, txn: &mut Txn<'_>) -> Result<(), LedgerError> {
-        let record = self.0;
+        let record = self.record;
         let sql = format!(
             "INSERT INTO provider_record ({COLUMNS}) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
@@ -415,6 +423,7 @@ impl Write for SaveProvider {
             .execute(&mut *txn.conn)
             .await
             .map_err(LedgerError::database("write a provider's health"))?;
+        txn.add_events(&self.events).await?;
         Ok(())
     }
 }

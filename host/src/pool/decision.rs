@@ -148,6 +148,12 @@ impl Decisions {
         ring.newest.range(from..).cloned().collect()
     }
 
+    /// Takes back decisions that could not be stored; `first` is the oldest of them.
+    pub fn return_from(&self, first: i64) {
+        let mut ring = self.lock();
+        ring.taken = ring.taken.min(first.saturating_sub(1));
+    }
+
     /// All of them in numbers.
     #[must_use]
     pub fn counts(&self) -> Counts {

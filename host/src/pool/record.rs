@@ -54,7 +54,8 @@ impl<'a> Recorder<'a> {
         loop {
             ticks.tick().await;
             if let Err(error) = self.save_members().await {
-                tracing::warn!(%error, "the health of providers could not be written");
+                let causes = crate::cli::with_causes(&error);
+                tracing::warn!("the health of providers could not be written: {causes}");
             }
         }
     }
@@ -63,7 +64,10 @@ impl<'a> Recorder<'a> {
     async fn keep_pacer(&self, pacer: &Pacer) {
         loop {
             if let Err(error) = self.save_pacer(pacer, pacer.save().await).await {
-                tracing::warn!(%error, "what is spent of a provider's limits could not be written");
+                let causes = crate::cli::with_causes(&error);
+                tracing::warn!(
+                    "what is spent of a provider's limits could not be written: {causes}"
+                );
                 tokio::time::sleep(EVERY).await;
             }
             pacer.save_wanted().await;
@@ -106,18 +110,14 @@ impl<'a> Recorder<'a> {
         for member in &self.pool.members {
             self.save_member(member).await?;
         }
-        let decisions = self.pool.decisions.take_new();
-        if decisions.is_empty() {
-            return Ok(());
-        }
-        self.ledger.save_decisions(decisions).await
+        save_decisions(self.pool, self.ledger).await
     }
 
     /// Writes what one provider's gate knows now.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] when something was not written; usage is then kept for the next time.
+    /// [`LedgerError`] when something was not written; it is then kept for the next time.
     pub async fn save_member(&self, member: &Arc<Member>) -> Result<(), LedgerError> {
         let gate = &member.gate;
         let key = provider_key(gate.key());
@@ -138,9 +138,9 @@ impl<'a> Recorder<'a> {
                 return Err(error);
             }
         }
-        let events: Vec<NewEvent> = gate
-            .take_transitions()
-            .into_iter()
+        let transitions = gate.take_transitions();
+        let events: Vec<NewEvent> = transitions
+            .iter()
             .map(|transition| NewEvent {
                 kind: "provider_state",
                 chain: Some(key.chain.clone()),
@@ -156,18 +156,9 @@ impl<'a> Recorder<'a> {
                 }),
             })
             .collect();
-        if !events.is_empty() {
-            self.ledger.add_events(events).await?;
-        }
-        if let Some(learned) = member.batch.unsaved() {
-            self.ledger
-                .learn(&key.chain, &key.provider, learned.clone())
-                .await?;
-            member.batch.saved(&learned);
-        }
         let health = gate.health();
         let record = ProviderRecord {
-            key,
+            key: key.clone(),
             status: health.status,
             consecutive_fails: health.consecutive_fails,
             last_success: health.last_success,
@@ -177,15 +168,41 @@ impl<'a> Recorder<'a> {
             updated_at: health.updated_at,
             persisted: serde_json::to_string(&gate.persisted()).ok(),
         };
-        if self.written().get(&member.name) == Some(&record) {
-            return Ok(());
+        if !events.is_empty() || self.written().get(&member.name) != Some(&record) {
+            let saved = self.ledger.save_provider(record.clone(), events).await;
+            if let Err(error) = saved {
+                gate.return_transitions(transitions);
+                return Err(error);
+            }
+            self.written().insert(member.name.clone(), record);
         }
-        self.ledger.save_provider(record.clone()).await?;
-        self.written().insert(member.name.clone(), record);
+        if let Some(learned) = member.batch.unsaved() {
+            self.ledger
+                .learn(&key.chain, &key.provider, learned.clone())
+                .await?;
+            member.batch.saved(&learned);
+        }
         Ok(())
     }
 
     fn written(&self) -> MutexGuard<'_, HashMap<ProviderName, ProviderRecord>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes down the decisions of a pool that the store does not have yet.
+///
+/// # Errors
+///
+/// [`LedgerError`] when nothing was written; they are kept for the next time.
+pub async fn save_decisions(pool: &Pool, ledger: &Ledger) -> Result<(), LedgerError> {
+    let decisions = pool.decisions.take_new();
+    let Some(first) = decisions.first().map(|decision| decision.id) else {
+        return Ok(());
+    };
+    let saved = ledger.save_decisions(decisions).await;
+    if saved.is_err() {
+        pool.decisions.return_from(first);
+    }
+    saved
 }

@@ -7,7 +7,7 @@ use crate::gate::GateConfig;
 use crate::gate::breaker::{Breaker, State};
 use crate::gate::health::History;
 use crate::gate::persist::{Persisted, PersistedBreaker, PersistedForce, PersistedHold};
-use crate::gate::words::CircuitState;
+use crate::gate::words::{CircuitState, GateState};
 
 impl Machine {
     /// Goes on where `stored` ended, as far as the configuration is still the same.
@@ -56,6 +56,11 @@ impl Machine {
         });
         // What was restored is no news; what ended meanwhile is.
         machine.told = machine.state();
+        let was_half_open = stored.breaker.circuit == CircuitState::HalfOpen;
+        if is_same && was_half_open && machine.told == GateState::Open {
+            // It is half-open again at once.
+            machine.told = GateState::HalfOpen;
+        }
         machine
     }
 

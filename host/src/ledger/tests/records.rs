@@ -62,7 +62,10 @@ async fn records_survive_a_restart_in_every_state() {
                 START_MS,
             )
         };
-        ledger.save_provider(record.clone()).await.unwrap();
+        ledger
+            .save_provider(record.clone(), Vec::new())
+            .await
+            .unwrap();
         saved.push(record);
     }
     ledger.close().await;

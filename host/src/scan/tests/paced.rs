@@ -217,7 +217,11 @@ async fn where_nothing_happens_nothing_is_written() {
     let key = crate::pool::assemble::provider_key(member.gate.key());
     let mut marked = bench.ledger.provider(&key).await.unwrap().unwrap();
     marked.last_error_msg = Some("a mark of somebody else".to_owned());
-    bench.ledger.save_provider(marked.clone()).await.unwrap();
+    bench
+        .ledger
+        .save_provider(marked.clone(), Vec::new())
+        .await
+        .unwrap();
     let _ = tokio::time::timeout(60 * SECOND, recorder.run()).await;
     let stored = bench.ledger.provider(&key).await.unwrap().unwrap();
     assert_eq!(stored, marked, "it wrote again what it had written");
