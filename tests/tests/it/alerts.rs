@@ -65,9 +65,14 @@ fn a_sum_that_crosses_is_told_both_ways_and_an_outage_is_no_zero() {
         "{low}"
     );
 
+    assert_eq!(low["amount"], Value::Null, "an unknown is no zero: {low}");
+
     served.ended(&served.scan("bsc"));
     lab.wait_until(|| alert(&served, "low")["state"] == "firing");
     lab.wait_until(|| alert(&served, "high")["state"] == "ok");
+    let metrics = || served.get("/metrics").text;
+    lab.wait_until(|| metrics().contains("scanhost_alert_firing{alert=\"low\"} 1\n"));
+    lab.wait_until(|| metrics().contains("scanhost_alert_firing{alert=\"high\"} 0\n"));
     assert_eq!(alert(&served, "low")["amount"], before.to_string());
 
     // All providers are away: nothing is known, and neither alert changes its mind.

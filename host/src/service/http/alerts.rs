@@ -95,7 +95,10 @@ fn view(alert: &Alert, row: Option<&AlertRow>) -> AlertView {
         for_ms: u64::try_from(alert.hold.as_millis()).unwrap_or(u64::MAX),
         state: row.map_or("unknown", |row| row.state.as_str()),
         decided: row.is_some_and(|row| row.decided),
-        amount: row.map(|row| row.amount.clone()),
+        // Of cells that are all unknown there is no sum, not even a zero.
+        amount: row
+            .filter(|row| row.cells > row.unknown)
+            .map(|row| row.amount.clone()),
         cells: row.map_or(0, |row| row.cells),
         unknown: row.map_or(0, |row| row.unknown),
         trouble: row.and_then(|row| row.message.clone()),

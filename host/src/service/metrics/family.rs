@@ -101,6 +101,10 @@ pub enum Label {
     Plugin,
     /// A version.
     Version,
+    /// A configured alert.
+    Alert,
+    /// A configured webhook.
+    Webhook,
 }
 
 /// The chains of a configuration, each with its pool in its order.
@@ -188,6 +192,8 @@ impl Label {
             Self::Limit => "limit",
             Self::Plugin => "plugin",
             Self::Version => "version",
+            Self::Alert => "alert",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -195,9 +201,13 @@ impl Label {
     #[must_use]
     pub fn words(self) -> Option<Vec<&'static str>> {
         let words = match self {
-            Self::Chain | Self::Provider | Self::Limit | Self::Plugin | Self::Version => {
-                return None;
-            }
+            Self::Chain
+            | Self::Provider
+            | Self::Limit
+            | Self::Plugin
+            | Self::Version
+            | Self::Alert
+            | Self::Webhook => return None,
             Self::State | Self::To => GateState::ALL.iter().map(|it| it.as_str()).collect(),
             Self::Circuit => CircuitState::ALL.iter().map(|it| it.as_str()).collect(),
             Self::Health => HealthStatus::ALL.iter().map(|it| it.as_str()).collect(),
@@ -237,8 +247,10 @@ impl Family {
     /// Whether its series follow from the configured chains and providers alone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        let is_free =
-            |label: &Label| matches!(label, Label::Limit | Label::Plugin | Label::Version);
+        let is_free = |label: &Label| {
+            use Label::{Alert, Limit, Plugin, Version, Webhook};
+            matches!(label, Limit | Plugin | Version | Alert | Webhook)
+        };
         !self.labels.iter().any(is_free)
     }
 

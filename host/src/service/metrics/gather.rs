@@ -9,6 +9,7 @@ use super::registry as table;
 use super::sheet::{Growing, Sheet, flag};
 use super::stored::{FRESH, Stored, StoredChain};
 use crate::gate::{Gate, Totals};
+use crate::ledger::AlertState;
 use crate::model::ProviderName;
 use crate::pool::Member;
 use crate::pool::decision::{ProviderCounts, Purpose, Skip};
@@ -29,6 +30,7 @@ impl Metrics {
         };
         let sheet = Sheet::new(&scope(&setup));
         self.service(&sheet, app, is_writable, &stored);
+        Self::told(&sheet, &setup, &stored);
         for chain in setup.chains.values() {
             let told = stored.chains.get(&chain.chain.name);
             self.chain(&sheet, app, chain, told);
@@ -67,6 +69,32 @@ impl Metrics {
         sheet.set_known(&table::STREAMS, &[], streams.map(number));
         let reload_ok = self.shared.reload_ok.load(Ordering::Relaxed);
         sheet.set(&table::RELOAD_OK, &[], flag(reload_ok));
+    }
+
+    /// What the configuration names, as the store knows it.
+    fn told(sheet: &Sheet, setup: &Setup, stored: &Stored) {
+        let config = &setup.loaded.config;
+        for alert in &config.alerts {
+            let mut rows = stored.alerts.iter();
+            let row = rows.find(|row| row.name == alert.name);
+            let fires = match row.map(|row| row.state) {
+                Some(AlertState::Firing) => 1.0,
+                Some(AlertState::Ok | AlertState::Pending) => 0.0,
+                Some(AlertState::Unknown) | None => f64::NAN,
+            };
+            sheet.set(&table::ALERT, &[&alert.name], fires);
+        }
+        for webhook in &config.webhooks {
+            let mut rows = stored.webhooks.iter();
+            let row = rows.find(|row| row.name == webhook.name);
+            let at: &[&str] = &[&webhook.name];
+            let failures = row.map_or(0, |row| row.failures);
+            sheet.set(&table::WEBHOOK_FAILURES, at, number(failures));
+            // One that has not begun begins with the newest event.
+            let behind = row.map_or(0, |row| stored.newest_event.saturating_sub(row.cursor));
+            let behind = u64::try_from(behind).ok();
+            sheet.set_known(&table::WEBHOOK_BEHIND, at, behind.map(number));
+        }
     }
 
     fn chain(&self, sheet: &Sheet, app: &App, setup: &ChainSetup, stored: Option<&StoredChain>) {

@@ -51,6 +51,12 @@ families! {
         "Reloads of the configuration; rejected ones changed nothing";
     RELOAD_OK: Service Kind::Gauge, "config_last_reload_ok", [],
         "Whether the last configuration that was read is in use: 1 or 0";
+    ALERT: Service Kind::Gauge, "alert_firing", [Alert],
+        "Whether a configured alert fires: 1 or 0; NaN where what is unknown could change that";
+    WEBHOOK_FAILURES: Service Kind::Gauge, "webhook_failed_attempts", [Webhook],
+        "Attempts of a configured webhook that failed since its last delivery";
+    WEBHOOK_BEHIND: Service Kind::Gauge, "webhook_behind_events", [Webhook],
+        "Stored events that a configured webhook has not dealt with yet";
 
     // === chains ===
     SCAN_STATE: Chains Kind::OneOf, "scan_state", [Chain, ScanState],

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ledger::{
-    BalanceExtent, Ledger, LedgerError, PassFilter, PassKind, PassRow, PassStatus,
+    AlertRow, BalanceExtent, Ledger, LedgerError, PassFilter, PassKind, PassRow, PassStatus,
+    WebhookRow,
 };
 use crate::model::ChainName;
 
@@ -18,6 +19,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Stored {
     pub(super) size_bytes: Option<u64>,
     pub(super) events: Option<u64>,
+    pub(super) alerts: Vec<AlertRow>,
+    pub(super) webhooks: Vec<WebhookRow>,
+    /// The id of the newest event.
+    pub(super) newest_event: i64,
     pub(super) chains: BTreeMap<ChainName, StoredChain>,
 }
 
@@ -40,7 +45,10 @@ impl Stored {
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the store cannot be read for the metrics: {error}");
+                tracing::warn!(
+                    "the store cannot be read for the metrics: {}",
+                    crate::cli::with_causes(&error)
+                );
             }
             Err(_) => tracing::warn!("the store did not answer in time for the metrics"),
         }
@@ -58,6 +66,9 @@ impl Stored {
         // Ids have no gaps, and only the oldest are dropped.
         let kept = oldest.map_or(0, |oldest| newest.saturating_sub(oldest).saturating_add(1));
         self.events = u64::try_from(kept).ok();
+        self.newest_event = newest;
+        self.alerts = ledger.alerts().await?;
+        self.webhooks = ledger.webhooks().await?;
         for chain in chains {
             let of_status = |status| PassFilter {
                 chain: Some(chain.clone()),

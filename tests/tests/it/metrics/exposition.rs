@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::served::Served;
 
 /// Labels that a series may have.
-const LABELS: [&str; 17] = [
-    "chain", "kind", "le", "limit", "op", "outcome", "plugin", "provider", "purpose", "reason",
-    "result", "state", "status", "to", "verdict", "version", "why",
+const LABELS: [&str; 19] = [
+    "alert", "chain", "kind", "le", "limit", "op", "outcome", "plugin", "provider", "purpose",
+    "reason", "result", "state", "status", "to", "verdict", "version", "webhook", "why",
 ];
 /// No name of a configuration or a closed list is longer.
 const VALUE_MAX: usize = 40;

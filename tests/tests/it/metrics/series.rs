@@ -49,6 +49,15 @@ fn assert_discreet(lab: &Lab, scrape: &Scrape) {
 #[test]
 fn every_series_is_there_before_the_first_scan() {
     let lab = lab(&["first", "second"]);
+    let file = lab.product.folder().join("scanhost.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let told = "[[alerts]]\nname = \"low\"\nchain = \"bsc\"\nasset = \"BNB\"\nbelow = \"1\"\n\
+        [[webhooks]]\nname = \"desk\"\nurl = \"http://127.0.0.1:9/\"\n\
+        secret = { file = \"hook.secret\" }\n";
+    let secret = "nobody is to read this sentence";
+    lab.product.write("hook.secret", secret);
+    lab.product
+        .write("scanhost.toml", format!("{text}\n{told}"));
     let served = Served::start(&lab.product);
     let fresh = Scrape::of(&served);
     let list = lab.product.run(&["metrics", "list"]).expect(0).stdout;
