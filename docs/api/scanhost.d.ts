@@ -1122,6 +1122,8 @@ export interface components {
                  * @description Known and above zero.
                  */
                 funded: number;
+                /** @description The list cannot be read now: all this is of the set as it was read last. */
+                is_stale: boolean;
                 /**
                  * Format: int64
                  * @description Of their cells, those that are known.
@@ -1410,6 +1412,8 @@ export interface components {
              * @description Known and above zero.
              */
             funded: number;
+            /** @description The list cannot be read now: all this is of the set as it was read last. */
+            is_stale: boolean;
             /**
              * Format: int64
              * @description Of their cells, those that are known.

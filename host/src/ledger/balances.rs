@@ -122,6 +122,8 @@ pub struct BalanceFilter {
     pub addresses: Vec<String>,
     /// Only these assets, by [`Asset::key`].
     pub assets: Vec<String>,
+    /// Only these assets of these chains: a native coin's key is the same on every chain.
+    pub assets_of: Vec<(ChainName, String)>,
     /// Only the addresses of this stored set of their chain.
     pub set: Option<String>,
 }
@@ -464,15 +466,22 @@ impl BalanceFilter {
         let in_set = "(chain, address) IN \
             (SELECT chain, canonical FROM addresses WHERE set_name = $4)";
         let in_set = self.set.as_ref().map(|_| in_set.to_owned());
-        lists.chain(in_set).collect()
+        let pairs = format!("chain || '/' || asset IN {}", engine.texts_of(3));
+        let pairs = (!self.assets_of.is_empty()).then_some(pairs);
+        lists.chain(in_set).chain(pairs).collect()
     }
 
-    /// The parameters `$1` to `$4`.
+    /// The parameters `$1` to `$4`; `$3` are assets, or pairs of chain and asset.
     fn values(&self) -> [String; 4] {
         [
             texts(self.chains.iter().map(ChainName::as_str)),
             texts(&self.addresses),
-            texts(&self.assets),
+            if self.assets_of.is_empty() {
+                texts(&self.assets)
+            } else {
+                let pairs = self.assets_of.iter();
+                texts(pairs.map(|(chain, asset)| format!("{chain}/{asset}")))
+            },
             self.set.clone().unwrap_or_default(),
         ]
     }

@@ -80,7 +80,10 @@ impl Alerts {
                     Ok(()) => {}
                     Err(LedgerError::Closed) => return,
                     Err(error) => {
-                        tracing::warn!(%error, "alerts wait for the store: {error}");
+                        tracing::warn!(
+                            "alerts wait for the store: {}",
+                            crate::cli::with_causes(&error)
+                        );
                         tokio::time::sleep(STORE_WAIT).await;
                     }
                 }

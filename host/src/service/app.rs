@@ -24,7 +24,7 @@ use crate::config;
 use crate::ledger::{Ledger, LedgerError, NewEvent, PassFilter, PassStatus};
 use crate::model::ChainName;
 use crate::pool::Member;
-use crate::pool::record::Recorder;
+use crate::pool::record::{Recorder, save_decisions};
 use crate::scan::pass::Stopped;
 use crate::service::event;
 
@@ -196,6 +196,11 @@ impl App {
         self.inner.setup.borrow().clone()
     }
 
+    /// Hears of each other configuration.
+    pub(super) fn setups(&self) -> watch::Receiver<Arc<Setup>> {
+        self.inner.setup.subscribe()
+    }
+
     pub(super) fn ledger(&self) -> &Ledger {
         &self.inner.shared.ledger
     }
@@ -243,7 +248,6 @@ impl App {
     /// Whether the store can be written; asked of it once a second at most. The error is for people.
     pub(super) async fn check_store(&self) -> Result<(), String> {
         const FRESH: Duration = Duration::from_secs(1);
-        const PATIENCE: Duration = Duration::from_secs(3);
         let mut last = self.inner.store_check.lock().await;
         let now = self.clock().now();
         if let Some((at, result)) = &*last
@@ -251,7 +255,10 @@ impl App {
         {
             return result.clone();
         }
-        let checked = tokio::time::timeout(PATIENCE, self.ledger().check_writable()).await;
+        // Shorter than what a request may take, so that whoever asks hears why.
+        let request = self.setup().loaded.config.service.request_timeout;
+        let patience = Duration::from_secs(3).min(request / 2);
+        let checked = tokio::time::timeout(patience, self.ledger().check_writable()).await;
         let result = match checked {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(crate::cli::with_causes(&error)),
@@ -264,10 +271,7 @@ impl App {
     /// Writes down decisions that the store does not have yet: whoever asks is to see the newest.
     pub(super) async fn store_decisions(&self) -> Result<(), LedgerError> {
         for chain in self.setup().chains.values() {
-            let new = chain.pool.decisions.take_new();
-            if !new.is_empty() {
-                self.ledger().save_decisions(new).await?;
-            }
+            save_decisions(&chain.pool, self.ledger()).await?;
         }
         Ok(())
     }
@@ -299,9 +303,17 @@ impl App {
 
     /// Reads the configuration again and goes on with it. What is wrong changes nothing.
     pub(super) async fn reload(&self) -> Result<Reloaded, SetupError> {
-        let result = self.try_reload().await;
-        self.metrics().reloaded(&result);
-        result
+        let app = self.clone();
+        // By itself: whoever asked may go away, and chains that are paused must not stay so.
+        let reload = self.inner.tasks.spawn(async move {
+            let result = app.try_reload().await;
+            app.metrics().reloaded(&result);
+            result
+        });
+        reload.await.unwrap_or_else(|error| {
+            tracing::error!("a reload has failed: {}", crate::cli::with_causes(&error));
+            Err(SetupError::Ledger(LedgerError::Closed))
+        })
     }
 
     async fn try_reload(&self) -> Result<Reloaded, SetupError> {

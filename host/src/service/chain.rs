@@ -322,7 +322,10 @@ impl RecorderTask {
                 () = stopped.cancelled() => {}
             }
             if let Err(error) = recorder.save().await {
-                tracing::warn!(%error, "the health of providers could not be written: {error}");
+                tracing::warn!(
+                    "the health of providers could not be written: {}",
+                    crate::cli::with_causes(&error)
+                );
             }
         });
         Self { stop, task }
@@ -332,7 +335,10 @@ impl RecorderTask {
     async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "the task that records health has failed: {error}");
+            tracing::error!(
+                "the task that records health has failed: {}",
+                crate::cli::with_causes(&error)
+            );
         }
     }
 }
@@ -342,7 +348,10 @@ impl RecorderTask {
 impl Worker {
     async fn run(mut self) {
         if let Err(error) = self.take_up_what_is_left().await {
-            tracing::error!(%error, "the last scan of a chain cannot be read: {error}");
+            tracing::error!(
+                "the last scan of a chain cannot be read: {}",
+                crate::cli::with_causes(&error)
+            );
         }
         loop {
             let due = self.due();
@@ -501,28 +510,48 @@ impl Worker {
     }
 
     fn ended(&mut self, ended: Result<(tokio::task::Id, Ended), tokio::task::JoinError>) {
-        let (id, ended) = match ended {
-            Ok((id, ended)) => (id, ended),
-            Err(error) => {
-                tracing::error!(%error, "a pass has failed: {error}");
-                let trouble = Some("a pass has failed; see the log".to_owned());
-                (
-                    error.id(),
-                    Ended {
-                        trouble,
-                        again: false,
-                    },
-                )
-            }
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
         };
         let Some(at) = self.active.iter().position(|it| it.task == id) else {
             return;
         };
         let active = self.active.swap_remove(at);
+        let ended = match ended {
+            Ok((_, ended)) => ended,
+            Err(error) => {
+                tracing::error!("a pass has failed: {}", crate::cli::with_causes(&error));
+                self.end_failed(active.scan.get());
+                let trouble = Some("a pass has failed; see the log".to_owned());
+                Ended {
+                    trouble,
+                    again: false,
+                }
+            }
+        };
         if active.kind == PassKind::Set {
             self.now = ended.again;
             self.tell(|status| status.trouble = ended.trouble);
         }
+    }
+
+    /// Gives a pass its last event whose task could not do so itself.
+    fn end_failed(&self, scan: Option<&PassId>) {
+        let Some(scan) = scan.cloned() else {
+            return;
+        };
+        self.shared.all_running().remove(&scan);
+        let ledger = self.shared.ledger.clone();
+        tokio::spawn(async move {
+            let end = PassEnd::Broken {
+                message: "a fault of Scanhost; its log tells more".to_owned(),
+            };
+            if let Err(error) = ledger.end_pass(&scan, end, Vec::new()).await {
+                let causes = crate::cli::with_causes(&error);
+                tracing::error!("a pass that has failed could not be ended: {causes}");
+            }
+        });
     }
 
     fn tell(&self, change: impl FnOnce(&mut Status)) {

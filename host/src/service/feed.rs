@@ -127,7 +127,10 @@ impl Feed {
         loop {
             if let Err(error) = self.catch_up().await {
                 // The next commit, or the next look, tries again; streams read the ledger meanwhile.
-                tracing::warn!(%error, "the event feed cannot read the store: {error}");
+                tracing::warn!(
+                    "the event feed cannot read the store: {}",
+                    crate::cli::with_causes(&error)
+                );
             }
             tokio::select! {
                 () = stop.cancelled() => return,

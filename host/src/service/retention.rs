@@ -63,7 +63,7 @@ where
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "old rows stay in the store for now: {error}");
+                        tracing::warn!("old rows stay in the store for now: {}", crate::cli::with_causes(&error));
                     }
                 },
             }

@@ -45,7 +45,10 @@ pub(super) async fn serve(
         let (stream, peer, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted: {error}");
+                tracing::warn!(
+                    "a connection could not be accepted: {}",
+                    crate::cli::with_causes(&error)
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

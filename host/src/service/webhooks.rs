@@ -86,7 +86,10 @@ impl Webhooks {
         self.end(|working| !stays(working)).await;
         let names = wanted.iter().map(|webhook| webhook.name.clone()).collect();
         if let Err(error) = self.ledger.keep_webhooks(names).await {
-            tracing::warn!(%error, "webhooks that are gone could not be forgotten: {error}");
+            tracing::warn!(
+                "webhooks that are gone could not be forgotten: {}",
+                crate::cli::with_causes(&error)
+            );
         }
         for webhook in wanted {
             if self.couriers.contains_key(&webhook.name) {
@@ -99,7 +102,7 @@ impl Webhooks {
                     self.couriers.insert(name, working);
                 }
                 Err(error) => {
-                    tracing::error!(webhook = %name, %error, "webhook `{name}` cannot be set up: {error}");
+                    tracing::error!(webhook = %name, "webhook `{name}` cannot be set up: {}", crate::cli::with_causes(&error));
                 }
             }
         }
@@ -139,7 +142,7 @@ impl Webhooks {
         for working in ending {
             if let Err(error) = working.task.await {
                 let name = &working.webhook.name;
-                tracing::error!(webhook = %name, %error, "webhook `{name}` has failed: {error}");
+                tracing::error!(webhook = %name, "webhook `{name}` has failed: {}", crate::cli::with_causes(&error));
             }
         }
     }

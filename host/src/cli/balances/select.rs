@@ -79,7 +79,7 @@ pub(super) async fn filters(
                 chains: vec![chain.name.clone()],
                 addresses: canonical,
                 assets,
-                set: None,
+                ..BalanceFilter::default()
             });
         }
     }

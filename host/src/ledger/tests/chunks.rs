@@ -490,6 +490,15 @@ async fn balances_come_in_pages_ordered_by_chain_address_and_asset() {
     let rows = ledger.balances(&filter, None, 100).await.unwrap();
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row.symbol.as_str() == "BNB"));
+    // A native coin of another chain has the same key.
+    for (name, count) in [(chain(), 30), ("another".into(), 0)] {
+        let filter = BalanceFilter {
+            assets_of: vec![(name, String::new())],
+            ..BalanceFilter::default()
+        };
+        let rows = ledger.balances(&filter, None, 100).await.unwrap();
+        assert_eq!(rows.len(), count);
+    }
 }
 
 #[tokio::test]

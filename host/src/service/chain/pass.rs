@@ -4,9 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{RwLock, oneshot, watch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
 
 use super::{Begun, Running, Shared, StartError, Stop, StopSign};
+use crate::cli::with_causes;
 use crate::ledger::{Pass, PassKind, PassStatus};
 use crate::model::{Asset, PassId};
 use crate::scan::ScanError;
@@ -85,7 +86,7 @@ impl PassTask {
                 (work, pass)
             }
             Err(error) => {
-                let trouble = error.to_string();
+                let trouble = with_causes(&error);
                 if self.kind == PassKind::Set {
                     tracing::error!("a scan could not begin: {trouble}");
                 }
@@ -106,9 +107,7 @@ impl PassTask {
 
     /// Reads the list and begins the pass.
     async fn begin(&mut self) -> Result<(Begun, Work, Pass), StartError> {
-        let setup = self.ready().await.ok_or(StartError::Stopping)?;
-        let in_use = self.in_use.clone();
-        let _in_use = in_use.read().await;
+        let (setup, _in_use) = self.claim().await.ok_or(StartError::Stopping)?;
         let mut invalid = Vec::new();
         let mut left_out = 0_usize;
         let mut remark = |remark: Remark| {
@@ -155,11 +154,9 @@ impl PassTask {
     /// Runs the pass with one setup after the other, until it ends.
     async fn stretches(&mut self, work: &Work, mut pass: Pass) -> Ended {
         loop {
-            let Some(setup) = self.ready().await else {
+            let Some((setup, guard)) = self.claim().await else {
                 return self.end_waiting(&pass.id).await;
             };
-            let in_use = self.in_use.clone();
-            let guard = in_use.read().await;
             let stretch = self.stretch(&setup, work, &mut pass).await;
             drop(guard);
             match stretch {
@@ -173,9 +170,10 @@ impl PassTask {
                 }
                 Err(error) => {
                     let name = &setup.chain.name;
-                    tracing::error!(chain = %name, %error, "the scan of chain `{name}` broke: {error}");
+                    let causes = with_causes(&error);
+                    tracing::error!(chain = %name, "the scan of chain `{name}` broke: {causes}");
                     return Ended {
-                        trouble: Some(error.to_string()),
+                        trouble: Some(with_causes(&error)),
                         again: false,
                     };
                 }
@@ -267,8 +265,22 @@ impl PassTask {
             .end_pass(pass, why.into(), Vec::new())
             .await;
         Ended {
-            trouble: ended.err().map(|error| error.to_string()),
+            trouble: ended.err().map(|error| with_causes(&error)),
             again: false,
+        }
+    }
+
+    /// The setup to work with, which stays as long as the guard is held; `None` when the pass is to
+    /// stop first.
+    async fn claim(&mut self) -> Option<(Arc<ChainSetup>, OwnedRwLockReadGuard<()>)> {
+        loop {
+            self.ready().await?;
+            let guard = self.in_use.clone().read_owned().await;
+            // It may have been taken away while the guard was waited for.
+            let setup = self.setups.borrow_and_update().clone();
+            if let Some(setup) = setup {
+                return Some((setup, guard));
+            }
         }
     }
 
@@ -315,7 +327,10 @@ impl PassTask {
                 Ok(Some(row)) if told != Some(row.counters) => row,
                 Ok(_) => continue,
                 Err(error) => {
-                    tracing::debug!(%error, "the progress of a pass cannot be read: {error}");
+                    tracing::debug!(
+                        "the progress of a pass cannot be read: {}",
+                        crate::cli::with_causes(&error)
+                    );
                     continue;
                 }
             };

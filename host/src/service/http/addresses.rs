@@ -125,8 +125,16 @@ pub(super) async fn bring_in_all(
     for chain in chains {
         for configured in &chain.chain.addresses {
             if set.is_none_or(|set| set == configured.name) {
-                bring_in(app, chain, &configured.name).await?;
                 found = true;
+                let brought = bring_in(app, chain, &configured.name).await;
+                if set.is_some() {
+                    brought?;
+                } else if brought.is_err() {
+                    // One list that cannot be read does not hide the others; the store has it as it
+                    // was, and whoever names it hears why.
+                    let (chain, set) = (&chain.chain.name, &configured.name);
+                    tracing::warn!("the address set `{set}` of chain `{chain}` cannot be read");
+                }
             }
         }
     }

@@ -167,17 +167,24 @@ pub(super) async fn filter(
             .push(spelled.unwrap_or_else(|| address.to_owned()));
     }
     for word in assets.iter().flat_map(|list| words(list)) {
-        let found = chains
-            .iter()
-            .filter_map(|chain| views::asset(&chain.chain, word).ok());
-        let keys: Vec<String> = found.map(|asset| asset.key().to_owned()).collect();
-        if keys.is_empty() {
+        let found = chains.iter().filter_map(|chain| {
+            let asset = views::asset(&chain.chain, word).ok()?;
+            Some((chain.chain.name.clone(), asset.key().to_owned()))
+        });
+        let before = filter.assets_of.len();
+        filter.assets_of.extend(found);
+        if filter.assets_of.len() == before {
             return Err(Problem::not_found(
                 "unknown_asset",
                 "no chain that is asked for has such an asset; `/api/v1/chains` lists them",
             ));
         }
-        filter.assets.extend(keys);
+    }
+    let named_nothing = (addresses.is_some() && filter.addresses.is_empty())
+        || (assets.is_some() && filter.assets_of.is_empty());
+    if named_nothing {
+        let detail = "`address` and `asset` name at least one, or are left out";
+        return Err(Problem::bad_request("invalid_query", detail));
     }
     Ok(filter)
 }

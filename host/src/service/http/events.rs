@@ -4,6 +4,7 @@
 //! read costs one place in the order; nothing is dropped, since the store has it all.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -21,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::Params;
+use super::guard;
 use super::paging::{Page, wanted};
 use super::problem::Problem;
 use super::views;
@@ -30,6 +32,7 @@ use crate::model::{ChainName, EVENTS, PassId};
 use crate::service::app::App;
 use crate::service::event;
 use crate::service::feed::Frame;
+use crate::service::setup::Setup;
 
 /// From one sign of life to the next.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -72,6 +75,9 @@ struct Stream {
     /// Everything up to here was sent, or was not asked for.
     sent: i64,
     newest: watch::Receiver<i64>,
+    setups: watch::Receiver<Arc<Setup>>,
+    /// What let it in.
+    credential: HeaderMap,
     progress: broadcast::Receiver<Frame>,
     /// Progress that is ahead of what was sent.
     early: Vec<Frame>,
@@ -97,6 +103,8 @@ async fn stream(
     let last = last_event_id(&headers)?;
     let mut stream = Stream {
         newest: app.feed().newest(),
+        setups: app.setups(),
+        credential: guard::credential(&headers),
         progress: app.feed().progress(),
         early: Vec::new(),
         ended: VecDeque::new(),
@@ -107,7 +115,8 @@ async fn stream(
         app,
     };
     if !stream.can_go_on_from(last).await? {
-        stream.begin_with_states().await?;
+        // Of a gap everybody is told, whatever else they asked for.
+        stream.begin_with_states(last.is_some()).await?;
     }
     let body = unfold(stream, |mut stream| async move {
         let bytes = stream.next().await?;
@@ -228,12 +237,15 @@ impl Filter {
         Ok(filter)
     }
 
-    fn lets(&self, frame: &Frame) -> bool {
-        let of_chain = match &frame.chain {
+    fn lets_chain(&self, frame: &Frame) -> bool {
+        match &frame.chain {
             Some(chain) => self.chains.is_empty() || self.chains.contains(chain),
             None => self.chains.is_empty(),
-        };
-        of_chain && (self.kinds.is_empty() || self.kinds.contains(&*frame.kind))
+        }
+    }
+
+    fn lets(&self, frame: &Frame) -> bool {
+        self.lets_chain(frame) && (self.kinds.is_empty() || self.kinds.contains(&*frame.kind))
     }
 }
 
@@ -258,7 +270,7 @@ impl Stream {
     ///
     /// They take the last ids before the next event: ids grow, and none is given twice. The service
     /// stored one event per chain when it started, so there are as many.
-    async fn begin_with_states(&mut self) -> Result<(), LedgerError> {
+    async fn begin_with_states(&mut self, is_gap: bool) -> Result<(), LedgerError> {
         let newest = *self.app.ledger().newest_event().borrow();
         let setup = self.app.setup();
         let mut frames = Vec::new();
@@ -270,7 +282,7 @@ impl Stream {
         for ((chain, data), place) in frames.into_iter().zip(1..) {
             let id = (newest - count + place).max(0);
             let frame = Frame::new(Some(id), event::SCAN_STATE, Some(chain), &data);
-            if self.filter.lets(&frame) {
+            if self.filter.lets(&frame) || (is_gap && self.filter.lets_chain(&frame)) {
                 self.ready.push_back(frame.bytes);
             }
         }
@@ -291,6 +303,11 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = self.app.shutdown().cancelled() => return None,
+                // Another configuration may have another token.
+                changed = self.setups.changed() => {
+                    changed.ok()?;
+                    self.may_look()?;
+                }
                 changed = self.newest.changed() => changed.ok()?,
                 told = self.progress.recv() => match told {
                     Ok(frame) if self.filter.lets(&frame) => {
@@ -302,25 +319,38 @@ impl Stream {
                     Err(RecvError::Closed) => return None,
                 },
                 () = tokio::time::sleep_until(self.alive_at) => {
+                    self.may_look()?;
                     self.ready.push_back(Bytes::from_static(ALIVE));
                 }
             }
         }
     }
 
+    /// `None` where what let the stream in would do so no more: its token was changed, its session
+    /// is over.
+    fn may_look(&self) -> Option<()> {
+        let setup = self.app.setup();
+        let service = &setup.loaded.config.service;
+        guard::role_of(service, &self.credential, self.app.clock().unix_ms()).map(drop)
+    }
+
     /// Reads the next page of frames and keeps those that were asked for.
     async fn read_on(&mut self) -> Option<()> {
+        let newest = *self.newest.borrow();
         let frames = match self.app.feed().frames_after(self.sent).await {
             Ok(frames) => frames,
             Err(error) => {
                 // The client comes back with its last id.
-                tracing::warn!(%error, "a stream of events ends, since the store cannot be read: {error}");
+                tracing::warn!(
+                    "a stream of events ends, since the store cannot be read: {}",
+                    crate::cli::with_causes(&error)
+                );
                 return None;
             }
         };
         let Some(last) = frames.last().and_then(|frame| frame.id) else {
             // The store has nothing more: retention took what was to come.
-            self.sent = *self.newest.borrow();
+            self.sent = newest;
             return Some(());
         };
         self.sent = last;

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::problem::Problem;
 
@@ -31,8 +32,12 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Json::<T>::from_request(request, state).await;
-        body.map(|Json(body)| Self(body)).map_err(|error| {
+        let body = Json::<Value>::from_request(request, state).await;
+        let invalid = |detail: &str| {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            Problem::new(status, "invalid_body", sentence(detail))
+        };
+        let body = body.map(|Json(body)| body).map_err(|error| {
             let code = match error {
                 JsonRejection::JsonSyntaxError(_) => "invalid_json",
                 JsonRejection::MissingJsonContentType(_) => "unsupported_media_type",
@@ -45,7 +50,13 @@ where
                 _ => code,
             };
             Problem::new(status, code, sentence(&error.body_text()))
-        })
+        })?;
+        // A list of the fields' values would pass for the object that has them.
+        if !body.is_object() {
+            return Err(invalid("the body is not a JSON object"));
+        }
+        let body = serde_json::from_value(body).map_err(|error| invalid(&error.to_string()))?;
+        Ok(Self(body))
     }
 }
 

@@ -261,10 +261,21 @@ pub(super) fn role_of(service: &Service, headers: &HeaderMap, now_ms: i64) -> Op
     if service.token.is_none() {
         return Some(Role::Admin);
     }
-    if let Some(token) = bearer(headers) {
-        return Role::of_token(service, &token);
+    // A proxy may have a password of its own in front of ours.
+    let by_token = bearer(headers).and_then(|token| Role::of_token(service, &token));
+    by_token.or_else(|| Role::of_cookie(service, session(headers)?, now_ms))
+}
+
+/// The headers that a role comes from.
+pub(super) fn credential(headers: &HeaderMap) -> HeaderMap {
+    let names = [header::AUTHORIZATION, header::COOKIE];
+    let mut credential = HeaderMap::new();
+    for name in names {
+        for value in headers.get_all(&name) {
+            credential.append(&name, value.clone());
+        }
     }
-    Role::of_cookie(service, session(headers)?, now_ms)
+    credential
 }
 
 fn has_credential(headers: &HeaderMap) -> bool {

@@ -61,6 +61,8 @@ struct TotalView {
     unknown: u64,
     /// Known and above zero.
     funded: u64,
+    /// The list cannot be read now: all this is of the set as it was read last.
+    is_stale: bool,
 }
 
 /// The exact sum of each asset over each configured set.
@@ -86,7 +88,8 @@ async fn totals(
             sets.push(set);
         }
         for set in sets {
-            of_set(&app, chain, set, &mut items).await?;
+            let is_named = query.set.is_some() && query.chain.is_some();
+            of_set(&app, chain, set, is_named, &mut items).await?;
         }
     }
     if items.is_empty()
@@ -102,9 +105,14 @@ async fn of_set(
     app: &App,
     setup: &ChainSetup,
     set: &str,
+    is_named: bool,
     items: &mut Vec<TotalView>,
 ) -> Result<(), Problem> {
-    bring_in(app, setup, set).await?;
+    let brought = bring_in(app, setup, set).await;
+    let is_stale = brought.is_err();
+    if is_named {
+        brought?;
+    }
     let chain = &setup.chain;
     let addresses = app.ledger().set_size(&chain.name, set).await?;
     let filter = BalanceFilter {
@@ -129,6 +137,7 @@ async fn of_set(
             known,
             unknown: addresses.saturating_sub(known),
             funded: total.map_or(0, |total| total.funded),
+            is_stale,
         });
     }
     Ok(())

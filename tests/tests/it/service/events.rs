@@ -101,6 +101,10 @@ fn an_id_that_was_never_given_gets_the_states_and_one_that_is_no_number_a_proble
     let mut ahead = served.events("", Some(1_000_000));
     let first = served.read_until(&mut ahead, |_| true);
     assert_eq!(first[0].kind, "scan_state");
+    // Of the gap even those are told who asked for something else.
+    let mut some = served.events("?types=scan_complete", Some(1_000_000));
+    let first = served.read_until(&mut some, |_| true);
+    assert_eq!(first[0].kind, "scan_state");
     let request = served
         .request(reqwest::Method::GET, "events")
         .header("last-event-id", "x");

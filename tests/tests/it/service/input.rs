@@ -105,6 +105,7 @@ fn what_no_endpoint_understands_is_a_problem_and_changes_nothing() {
                 "{\"nonsense\":1}",
                 "{\"chain\":\"bsc\",\"addresses\":[1]}",
                 "{\"chain\":null}",
+                "[\"bsc\",null,null]",
                 "\u{feff}{}",
             ];
             for body in bodies {

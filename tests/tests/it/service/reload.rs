@@ -138,3 +138,21 @@ fn providers_and_chains_come_and_go() {
     served.ended(&served.scan("bsc"));
     assert_eq!(served.stop().code, 0);
 }
+
+#[test]
+fn a_reload_that_nobody_waits_for_is_done_all_the_same() {
+    let lab = slow(&["first"]);
+    let served = Served::start(&lab.product);
+    let id = served.scan("btc");
+    lab.wait_until(|| known(&served, &id) > 10);
+    for ms in [1, 5, 10, 20, 40] {
+        let request = served.request(reqwest::Method::POST, "reload");
+        let request = request.timeout(std::time::Duration::from_millis(ms));
+        // It may have been fast enough.
+        let _ = served.runtime().block_on(async { request.send().await });
+    }
+    let scan = served.ended(&id);
+    assert_eq!(scan["status"], "complete", "{scan}");
+    let scan = served.ended(&served.scan("btc"));
+    assert_eq!(scan["status"], "complete", "{scan}");
+}

@@ -215,3 +215,19 @@ fn below_a_base_path_are_the_page_and_the_api_and_nothing_of_them_above() {
         above(path).problem(404, "not_found");
     }
 }
+
+#[test]
+fn a_stream_ends_with_the_token_that_opened_it() {
+    let lab = Lab::new(Plugin::BscRpc, 5);
+    lab.product.write("token", TOKEN);
+    let variables = [("SCANHOST__SERVICE__TOKEN", "{ file = \"token\" }")];
+    let mut served = Served::with(&lab.product, &variables);
+    served.log_in(TOKEN);
+    let mut stream = served.events("", None);
+    served.read_until(&mut stream, |event| event.kind == "scan_state");
+    lab.product.write("token", "another-token-altogether");
+    served.post("reload", &Value::Null).expect(200);
+    served.get("chains").problem(401, "unauthorized");
+    let rest = lab.wait(async { stream.next().await });
+    assert_eq!(rest, None, "it goes on");
+}

@@ -120,3 +120,39 @@ fn plugins_that_vanish_stay_loaded_and_their_folder_is_told() {
     let scan = served.ended(&served.scan("bsc"));
     assert_eq!(scan["status"], "complete", "{scan}");
 }
+
+#[test]
+fn a_change_that_the_store_did_not_take_is_told_when_it_does() {
+    let lab = lab();
+    let mut served = Served::start(&lab.product);
+    let force = json!({ "state": "open", "reason": "for a moment", "for": "1s" });
+    served
+        .post("chains/bsc/providers/first/breaker", &force)
+        .expect(200);
+    let options = SqliteConnectOptions::new().filename(lab.product.folder().join("scanhost.db"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let stranger = SqliteConnection::connect_with(&options);
+    let mut stranger = runtime.block_on(stranger).unwrap();
+    runtime
+        .block_on(sqlx::query("BEGIN IMMEDIATE").execute(&mut stranger))
+        .unwrap();
+    let running = std::cell::RefCell::new(served.running());
+    let failed = || running.borrow().said().contains("could not be written");
+    lab.wait_until(failed);
+    assert!(
+        running.borrow().said().contains("locked"),
+        "the cause is told"
+    );
+    runtime
+        .block_on(sqlx::query("ROLLBACK").execute(&mut stranger))
+        .unwrap();
+    let changes = || -> Vec<Value> {
+        let events = served.items("events/log?types=provider_state");
+        events
+            .iter()
+            .rev()
+            .map(|it| it["data"]["to"].clone())
+            .collect()
+    };
+    lab.wait_until(|| changes() == ["forced_open", "closed"]);
+}
