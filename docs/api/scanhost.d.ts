@@ -1101,9 +1101,9 @@ export interface components {
             items: {
                 /**
                  * Format: int64
-                 * @description Addresses of the set.
+                 * @description Addresses of the set; null where its list could never be read.
                  */
-                addresses: number;
+                addresses?: number | null;
                 /** @description The sum of what is known, in the smallest unit; null where nothing is known. */
                 amount?: string | null;
                 /** @description The asset's symbol. */
@@ -1133,9 +1133,9 @@ export interface components {
                 set: string;
                 /**
                  * Format: int64
-                 * @description Those that were never known, and are not in the sum.
+                 * @description Those that were never known, and are not in the sum; null with `addresses`.
                  */
-                unknown: number;
+                unknown?: number | null;
             }[];
             /** @description Where to go on; null on the last page. */
             next_cursor?: string | null;
@@ -1391,9 +1391,9 @@ export interface components {
         TotalView: {
             /**
              * Format: int64
-             * @description Addresses of the set.
+             * @description Addresses of the set; null where its list could never be read.
              */
-            addresses: number;
+            addresses?: number | null;
             /** @description The sum of what is known, in the smallest unit; null where nothing is known. */
             amount?: string | null;
             /** @description The asset's symbol. */
@@ -1423,9 +1423,9 @@ export interface components {
             set: string;
             /**
              * Format: int64
-             * @description Those that were never known, and are not in the sum.
+             * @description Those that were never known, and are not in the sum; null with `addresses`.
              */
-            unknown: number;
+            unknown?: number | null;
         };
         /** @description Use of a provider on one day. */
         UsageView: {

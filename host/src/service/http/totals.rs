@@ -53,12 +53,12 @@ struct TotalView {
     decimals: u8,
     /// The sum of what is known, in the smallest unit; null where nothing is known.
     amount: Option<String>,
-    /// Addresses of the set.
-    addresses: u64,
+    /// Addresses of the set; null where its list could never be read.
+    addresses: Option<u64>,
     /// Of their cells, those that are known.
     known: u64,
-    /// Those that were never known, and are not in the sum.
-    unknown: u64,
+    /// Those that were never known, and are not in the sum; null with `addresses`.
+    unknown: Option<u64>,
     /// Known and above zero.
     funded: u64,
     /// The list cannot be read now: all this is of the set as it was read last.
@@ -115,6 +115,8 @@ async fn of_set(
     }
     let chain = &setup.chain;
     let addresses = app.ledger().set_size(&chain.name, set).await?;
+    // A list that was never read is not an empty one.
+    let addresses = (!is_stale || addresses > 0).then_some(addresses);
     let filter = BalanceFilter {
         chains: vec![chain.name.clone()],
         set: Some(set.to_owned()),
@@ -135,7 +137,7 @@ async fn of_set(
             amount: total.map(|total| total.sum.clone()),
             addresses,
             known,
-            unknown: addresses.saturating_sub(known),
+            unknown: addresses.map(|addresses| addresses.saturating_sub(known)),
             funded: total.map_or(0, |total| total.funded),
             is_stale,
         });

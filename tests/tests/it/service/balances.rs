@@ -64,6 +64,34 @@ fn sums_of_a_set_are_exact_and_say_what_they_do_not_cover() {
 }
 
 #[test]
+fn a_list_that_cannot_be_read_is_no_empty_one() {
+    let (lab, served) = lab();
+    let list = lab.product.folder().join("list.csv");
+    let kept = std::fs::read(&list).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    let totals = || served.items("balances/totals");
+    for total in totals() {
+        assert_eq!(total["is_stale"], true, "{total}");
+        for key in ["addresses", "unknown", "amount"] {
+            assert_eq!(total[key], Value::Null, "{key}: {total}");
+        }
+    }
+    // Whoever names it hears why; whoever does not still gets what there is.
+    served
+        .get("balances/totals?chain=bsc&set=list")
+        .problem(422, "addresses_unreadable");
+    assert!(served.items("addresses").is_empty());
+    lab.product.write("list.csv", kept);
+    for total in totals() {
+        assert_eq!(total["is_stale"], false, "{total}");
+        assert_eq!(
+            (&total["addresses"], &total["unknown"]),
+            (&json!(40), &json!(40))
+        );
+    }
+}
+
+#[test]
 fn a_set_is_listed_as_its_file_is_now() {
     let (lab, served) = lab();
     let listed = || -> Vec<String> {

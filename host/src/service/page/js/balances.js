@@ -40,7 +40,7 @@ export function start() {
       { label: 'Sum of', data: (it) => [it.chain, it.set], show: ([chain, set]) => [h('span', { class: 'name' }, set), set === chain ? null : h('span', { class: 'sub' }, chain)] },
       { label: 'Asset', data: (it) => it.asset, show: (symbol) => symbol },
       { label: 'Sum of the last good values', kind: 'number wide', data: (it) => [it.amount ?? null, it.decimals, it.asset, it.unknown], show: sum },
-      { label: 'Never known', kind: 'number', data: (it) => it.unknown ?? null, show: (unknown) => (unknown === 0 ? 'none' : h('span', { class: 'unknown' }, count(unknown))) },
+      { label: 'Never known', kind: 'number', data: (it) => it.unknown ?? null, show: (unknown) => (unknown === 0 ? 'none' : h('span', { class: 'unknown' }, unknown === null ? 'unknown' : count(unknown))) },
       { label: 'Known', kind: 'number pair', data: (it) => it.known, show: count },
       { label: 'Funded', kind: 'number pair second', data: (it) => it.funded, show: count },
     ],
