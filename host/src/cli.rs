@@ -34,7 +34,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
-pub(crate) use context::with_causes;
 
 /// Balances of many addresses on many chains, over provider plugins.
 #[derive(Debug, Parser)]
@@ -183,13 +182,13 @@ impl From<std::io::Error> for CliError {
 
 impl From<crate::ledger::LedgerError> for CliError {
     fn from(error: crate::ledger::LedgerError) -> Self {
-        Self::Broken(context::with_causes(&error))
+        Self::Broken(crate::causes::with_causes(&error))
     }
 }
 
 impl From<crate::scan::ScanError> for CliError {
     fn from(error: crate::scan::ScanError) -> Self {
-        Self::Broken(context::with_causes(&error))
+        Self::Broken(crate::causes::with_causes(&error))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The way of the data is told in `ARCHITECTURE.md`; the modules below are its stations.
 
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

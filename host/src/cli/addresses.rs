@@ -131,7 +131,7 @@ async fn import(
     let imported = ledger.import_set(name, set, rows).await;
     ledger.close().await;
     let imported = imported.map_err(|error| match error {
-        LedgerError::Import { .. } => CliError::Usage(context::with_causes(&error)),
+        LedgerError::Import { .. } => CliError::Usage(crate::causes::with_causes(&error)),
         error => error.into(),
     })?;
     let mut out = output::stdout();

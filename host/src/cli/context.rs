@@ -1,6 +1,5 @@
 //! What every command starts from: configuration, log, clock, store.
 
-use std::error::Error;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +85,7 @@ impl Context {
         opened.map_err(|error| match error {
             LedgerError::Io { .. } | LedgerError::Database { .. } => CliError::Broken(format!(
                 "{}; see that `url` in [store] is right, and that this user may write there",
-                with_causes(&error)
+                crate::causes::with_causes(&error)
             )),
             // The others say so themselves.
             error => error.into(),
@@ -165,21 +164,6 @@ fn store_url(config: &Config) -> String {
         StoreUrl::Sqlite(file) => format!("sqlite://{}", file.display()),
         StoreUrl::Postgres(url) => url.expose().to_owned(),
     }
-}
-
-/// An error with its causes on one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text.push_str(": ");
-            text.push_str(&told);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn start_log(config: &Config, is_command: bool) {

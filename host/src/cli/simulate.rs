@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::output::{self, Out, Table, json_line};
-use super::{CliError, Exit, context};
+use super::{CliError, Exit};
 use crate::config::load_scenario;
 use crate::simulate::{self, Report};
 
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let scenario =
         load_scenario(&args.file).map_err(|errors| CliError::Usage(errors.to_string()))?;
     let report = simulate::run(&scenario, args.seed)
-        .map_err(|error| CliError::Broken(context::with_causes(&error)))?;
+        .map_err(|error| CliError::Broken(crate::causes::with_causes(&error)))?;
     let mut out = output::stdout();
     match args.format {
         Format::Table => print(&args.file, &report, &mut out)?,

@@ -54,7 +54,7 @@ impl<'a> Recorder<'a> {
         loop {
             ticks.tick().await;
             if let Err(error) = self.save_members().await {
-                let causes = crate::cli::with_causes(&error);
+                let causes = crate::causes::with_causes(&error);
                 tracing::warn!("the health of providers could not be written: {causes}");
             }
         }
@@ -64,7 +64,7 @@ impl<'a> Recorder<'a> {
     async fn keep_pacer(&self, pacer: &Pacer) {
         loop {
             if let Err(error) = self.save_pacer(pacer, pacer.save().await).await {
-                let causes = crate::cli::with_causes(&error);
+                let causes = crate::causes::with_causes(&error);
                 tracing::warn!(
                     "what is spent of a provider's limits could not be written: {causes}"
                 );

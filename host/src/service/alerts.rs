@@ -82,7 +82,7 @@ impl Alerts {
                     Err(error) => {
                         tracing::warn!(
                             "alerts wait for the store: {}",
-                            crate::cli::with_causes(&error)
+                            crate::causes::with_causes(&error)
                         );
                         tokio::time::sleep(STORE_WAIT).await;
                     }

@@ -261,7 +261,7 @@ impl App {
         let checked = tokio::time::timeout(patience, self.ledger().check_writable()).await;
         let result = match checked {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(crate::cli::with_causes(&error)),
+            Ok(Err(error)) => Err(crate::causes::with_causes(&error)),
             Err(_) => Err("the store did not answer in time".to_owned()),
         };
         *last = Some((self.clock().now(), result.clone()));
@@ -311,7 +311,10 @@ impl App {
             result
         });
         reload.await.unwrap_or_else(|error| {
-            tracing::error!("a reload has failed: {}", crate::cli::with_causes(&error));
+            tracing::error!(
+                "a reload has failed: {}",
+                crate::causes::with_causes(&error)
+            );
             Err(SetupError::Ledger(LedgerError::Closed))
         })
     }

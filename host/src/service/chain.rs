@@ -324,7 +324,7 @@ impl RecorderTask {
             if let Err(error) = recorder.save().await {
                 tracing::warn!(
                     "the health of providers could not be written: {}",
-                    crate::cli::with_causes(&error)
+                    crate::causes::with_causes(&error)
                 );
             }
         });
@@ -337,7 +337,7 @@ impl RecorderTask {
         if let Err(error) = self.task.await {
             tracing::error!(
                 "the task that records health has failed: {}",
-                crate::cli::with_causes(&error)
+                crate::causes::with_causes(&error)
             );
         }
     }
@@ -350,7 +350,7 @@ impl Worker {
         if let Err(error) = self.take_up_what_is_left().await {
             tracing::error!(
                 "the last scan of a chain cannot be read: {}",
-                crate::cli::with_causes(&error)
+                crate::causes::with_causes(&error)
             );
         }
         loop {
@@ -521,7 +521,7 @@ impl Worker {
         let ended = match ended {
             Ok((_, ended)) => ended,
             Err(error) => {
-                tracing::error!("a pass has failed: {}", crate::cli::with_causes(&error));
+                tracing::error!("a pass has failed: {}", crate::causes::with_causes(&error));
                 self.end_failed(active.scan.get());
                 let trouble = Some("a pass has failed; see the log".to_owned());
                 Ended {
@@ -548,7 +548,7 @@ impl Worker {
                 message: "a fault of Scanhost; its log tells more".to_owned(),
             };
             if let Err(error) = ledger.end_pass(&scan, end, Vec::new()).await {
-                let causes = crate::cli::with_causes(&error);
+                let causes = crate::causes::with_causes(&error);
                 tracing::error!("a pass that has failed could not be ended: {causes}");
             }
         });

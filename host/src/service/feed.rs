@@ -129,7 +129,7 @@ impl Feed {
                 // The next commit, or the next look, tries again; streams read the ledger meanwhile.
                 tracing::warn!(
                     "the event feed cannot read the store: {}",
-                    crate::cli::with_causes(&error)
+                    crate::causes::with_causes(&error)
                 );
             }
             tokio::select! {

@@ -63,7 +63,7 @@ where
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!("old rows stay in the store for now: {}", crate::cli::with_causes(&error));
+                        tracing::warn!("old rows stay in the store for now: {}", crate::causes::with_causes(&error));
                     }
                 },
             }

@@ -47,7 +47,7 @@ pub(super) async fn serve(
             Err(error) => {
                 tracing::warn!(
                     "a connection could not be accepted: {}",
-                    crate::cli::with_causes(&error)
+                    crate::causes::with_causes(&error)
                 );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;

@@ -88,7 +88,7 @@ impl Webhooks {
         if let Err(error) = self.ledger.keep_webhooks(names).await {
             tracing::warn!(
                 "webhooks that are gone could not be forgotten: {}",
-                crate::cli::with_causes(&error)
+                crate::causes::with_causes(&error)
             );
         }
         for webhook in wanted {
@@ -102,7 +102,7 @@ impl Webhooks {
                     self.couriers.insert(name, working);
                 }
                 Err(error) => {
-                    tracing::error!(webhook = %name, "webhook `{name}` cannot be set up: {}", crate::cli::with_causes(&error));
+                    tracing::error!(webhook = %name, "webhook `{name}` cannot be set up: {}", crate::causes::with_causes(&error));
                 }
             }
         }
@@ -142,7 +142,7 @@ impl Webhooks {
         for working in ending {
             if let Err(error) = working.task.await {
                 let name = &working.webhook.name;
-                tracing::error!(webhook = %name, "webhook `{name}` has failed: {}", crate::cli::with_causes(&error));
+                tracing::error!(webhook = %name, "webhook `{name}` has failed: {}", crate::causes::with_causes(&error));
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, oneshot, watch};
 
 use super::{Begun, Running, Shared, StartError, Stop, StopSign};
-use crate::cli::with_causes;
+use crate::causes::with_causes;
 use crate::ledger::{Pass, PassKind, PassStatus};
 use crate::model::{Asset, PassId};
 use crate::scan::ScanError;
@@ -173,7 +173,7 @@ impl PassTask {
                     let causes = with_causes(&error);
                     tracing::error!(chain = %name, "the scan of chain `{name}` broke: {causes}");
                     return Ended {
-                        trouble: Some(with_causes(&error)),
+                        trouble: Some(causes),
                         again: false,
                     };
                 }
@@ -329,7 +329,7 @@ impl PassTask {
                 Err(error) => {
                     tracing::debug!(
                         "the progress of a pass cannot be read: {}",
-                        crate::cli::with_causes(&error)
+                        crate::causes::with_causes(&error)
                     );
                     continue;
                 }

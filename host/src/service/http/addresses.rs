@@ -108,7 +108,7 @@ pub(super) async fn bring_in(app: &App, chain: &ChainSetup, set: &str) -> Result
         }
         SetError::List(error) => Problem::unprocessable("addresses_unreadable", error.to_string()),
         SetError::Ledger(error @ crate::ledger::LedgerError::Import { .. }) => {
-            let causes = crate::cli::with_causes(&error);
+            let causes = crate::causes::with_causes(&error);
             Problem::unprocessable("addresses_unreadable", causes)
         }
         SetError::Ledger(error) => error.into(),

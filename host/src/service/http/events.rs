@@ -343,7 +343,7 @@ impl Stream {
                 // The client comes back with its last id.
                 tracing::warn!(
                     "a stream of events ends, since the store cannot be read: {}",
-                    crate::cli::with_causes(&error)
+                    crate::causes::with_causes(&error)
                 );
                 return None;
             }

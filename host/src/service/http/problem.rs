@@ -114,7 +114,7 @@ impl From<LedgerError> for Problem {
                 format!("scan `{pass}` has ended already: {status}"),
             ),
             error => {
-                let causes = crate::cli::with_causes(&error);
+                let causes = crate::causes::with_causes(&error);
                 tracing::error!(error = %causes, "a request met a store that does not work: {causes}");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

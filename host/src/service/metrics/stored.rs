@@ -47,7 +47,7 @@ impl Stored {
             Ok(Err(error)) => {
                 tracing::warn!(
                     "the store cannot be read for the metrics: {}",
-                    crate::cli::with_causes(&error)
+                    crate::causes::with_causes(&error)
                 );
             }
             Err(_) => tracing::warn!("the store did not answer in time for the metrics"),

@@ -64,7 +64,7 @@ impl Courier {
                 Ok(()) | Err(LedgerError::Closed) => return,
                 Err(error) => {
                     let name = &self.webhook.name;
-                    tracing::warn!(webhook = %name, "webhook `{name}` waits for the store: {}", crate::cli::with_causes(&error));
+                    tracing::warn!(webhook = %name, "webhook `{name}` waits for the store: {}", crate::causes::with_causes(&error));
                 }
             }
             tokio::select! {
