@@ -6,7 +6,7 @@ TARGET = $(shell cargo metadata --format-version 1 --no-deps | sed 's/.*"target_
 PROFILE = $(if $(CI),ci,default)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench soak check fmt lint doc tools api rust nextest clean
+.PHONY: help run demo test sanitize bench soak check fmt lint doc tools api rust nextest clean
 
 run: rust ## scan the sample lists of config/ on mainnet, no key needed (exit 3: some cells unknown)
 	cargo build --release --locked --workspace --exclude scanhost-tests
@@ -21,6 +21,10 @@ test: rust nextest tools ## every test; the build comes first, since the tests r
 	cargo nextest run --workspace --locked --profile $(PROFILE)
 	cargo nextest run -p scanhost --lib --locked --features loom gate::tests::model
 	cargo test --doc --workspace --locked
+	@scripts/sanitize.sh "$(TARGET)"
+
+sanitize: rust nextest ## the ABI under AddressSanitizer, also across a loaded library; part of `make test`
+	@scripts/sanitize.sh "$(TARGET)"
 
 bench: rust ## speed and memory against their targets, in one run of about three minutes
 	cargo bench --locked -p scanhost --bench speed
