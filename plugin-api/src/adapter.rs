@@ -6,7 +6,7 @@ use scanhost_abi as abi;
 use scanhost_abi::{BoxFuture, ProviderAbi, ProviderObject, RString, RVec};
 
 use crate::provider::{Provider, Settings};
-use crate::{Balances, Cx, Error, ErrorKind, Host};
+use crate::{Balances, Cx, Derive, Derived, Error, ErrorKind, Host};
 
 /// A provider as the ABI wants it.
 #[derive(Debug)]
@@ -81,6 +81,17 @@ impl<P: Provider> ProviderAbi for Adapter<P> {
                 .map(|readings| readings.into_abi())
                 .map_err(|error| error.to_abi())
         })
+    }
+
+    fn derive(&self, request: abi::DeriveRequest) -> Result<abi::Derived, abi::AbiError> {
+        let derived = Derive::from_abi(&request).and_then(|request| {
+            let derived = self.provider.derive(&request)?;
+            derived.check(&request)?;
+            Ok(derived)
+        });
+        derived
+            .map(Derived::into_abi)
+            .map_err(|error| error.to_abi())
     }
 }
 

@@ -195,6 +195,7 @@ pub struct Mark {
 pub struct Readings {
     readings: RVec<abi::Reading>,
     mark: Mark,
+    used: Option<bool>,
 }
 
 impl Readings {
@@ -204,12 +205,20 @@ impl Readings {
         Self {
             readings: RVec::with_capacity(request.inner.cells.len()),
             mark: Mark::default(),
+            used: None,
         }
     }
 
     /// The mark of the amounts that follow.
     pub fn at(&mut self, mark: Mark) {
         self.mark = mark;
+    }
+
+    /// Whether there is a transaction with the addresses of the amounts that follow; `None`, as at
+    /// the beginning, where the provider does not tell. An address that was used and is empty now
+    /// keeps the search for further addresses of its key going.
+    pub fn used(&mut self, used: Option<bool>) {
+        self.used = used;
     }
 
     /// The provider answered: `amount` in the smallest unit.
@@ -250,7 +259,9 @@ impl Readings {
             kind: abi::ReadingKind::KNOWN,
             flags: flag(self.mark.height.is_some(), abi::READING_HAS_HEIGHT)
                 | flag(self.mark.block_hash.is_some(), abi::READING_HAS_BLOCK_HASH)
-                | flag(pending.is_some(), abi::READING_HAS_PENDING),
+                | flag(pending.is_some(), abi::READING_HAS_PENDING)
+                | flag(self.used.is_some(), abi::READING_TELLS_USE)
+                | flag(self.used == Some(true), abi::READING_USED),
             amount: amount.0,
             height: self.mark.height.unwrap_or(0),
             block_hash: self.mark.block_hash.unwrap_or([0; 32]),

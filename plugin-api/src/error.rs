@@ -67,6 +67,10 @@ kinds! {
     DecimalsMismatch = DECIMALS_MISMATCH,
     /// Not an address of this network.
     InvalidAddress = INVALID_ADDRESS,
+    /// Not a public key or descriptor of this network, or of a kind that is not derived.
+    InvalidKey = INVALID_KEY,
+    /// A private key, where a public one belongs. Say that it was not used; never quote it.
+    PrivateKey = PRIVATE_KEY,
 }
 
 /// A failure of one cell or of a whole call.

@@ -61,6 +61,7 @@
 mod adapter;
 mod amount;
 mod balances;
+mod derive;
 mod error;
 mod host;
 mod http;
@@ -72,6 +73,7 @@ pub mod test_kit;
 pub use amount::Amount;
 pub use async_trait::async_trait;
 pub use balances::{Asset, Balances, Cell, Mark, Readings};
+pub use derive::{Derive, Derived, DerivedAddress};
 pub use error::{Error, ErrorKind};
 pub use host::{Cx, Host};
 pub use http::{Method, Request, Response};
@@ -84,9 +86,9 @@ pub use serde::Deserialize;
 /// Everything that a provider's file needs.
 pub mod prelude {
     pub use crate::{
-        Amount, Asset, Balances, Caps, Cell, Commitment, Cost, Cx, Error, ErrorKind, Host,
-        JsonSchema, LogLevel, Mark, Provider, Readings, Request, Response, RpcCall, RpcReplies,
-        Scope, Settings, async_trait, export_plugin,
+        Amount, Asset, Balances, Caps, Cell, Commitment, Cost, Cx, Derive, Derived, Error,
+        ErrorKind, Host, JsonSchema, LogLevel, Mark, Provider, Readings, Request, Response,
+        RpcCall, RpcReplies, Scope, Settings, async_trait, export_plugin,
     };
     pub use serde::Deserialize;
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Balances, Cx, Error, Host, Readings};
+use crate::{Balances, Cx, Derive, Derived, Error, Host, Readings};
 
 /// One configured provider.
 ///
@@ -60,6 +60,22 @@ pub trait Provider: Send + Sync + Sized + 'static {
     ///
     /// The host drops the future when the call's deadline is over; do not block in `drop`.
     async fn balances(&self, cx: &Cx, request: &Balances) -> Result<Readings, Error>;
+
+    /// Addresses of a public key: an extended key or an output descriptor; cheap, no I/O.
+    ///
+    /// Called only with [`Caps::derive`], with at most [`Derive::MAX`] indices at once, all below
+    /// 2³¹. Either every address of the request or an error: an address that is left out would be
+    /// money that nobody looks for.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`](crate::ErrorKind::InvalidKey) with the reason and what is understood,
+    /// [`PrivateKey`](crate::ErrorKind::PrivateKey) for private key material. The message never
+    /// quotes the key: a public one shows a whole wallet, a private one is money.
+    fn derive(&self, request: &Derive) -> Result<Derived, Error> {
+        let _ = request;
+        Err(Error::unsupported("the plugin derives no addresses"))
+    }
 }
 
 /// What a provider is opened with.
@@ -160,6 +176,9 @@ pub struct Caps {
     /// Gives no amount that may be older than
     /// [`Balances::min_height`](crate::Balances::min_height).
     pub min_height: bool,
+    /// Derives addresses by [`Provider::derive`]; `address_derivation` among the manifest's
+    /// capabilities.
+    pub derive: bool,
     /// Most cells in one call; at least 1.
     pub cells_per_call_max: u32,
     /// Most distinct addresses in one call; at least 1.
@@ -183,6 +202,7 @@ impl Caps {
             tokens: false,
             pinned: false,
             min_height: false,
+            derive: false,
             cells_per_call_max: 1,
             addresses_per_call_max: 1,
             assets_per_call_max: 1,
@@ -206,7 +226,8 @@ impl Caps {
             can: bit(self.native, abi::CAP_NATIVE)
                 | bit(self.tokens, abi::CAP_TOKENS)
                 | bit(self.pinned, abi::CAP_PINNED)
-                | bit(self.min_height, abi::CAP_MIN_HEIGHT),
+                | bit(self.min_height, abi::CAP_MIN_HEIGHT)
+                | bit(self.derive, abi::CAP_DERIVE),
             cells_per_call_max: self.cells_per_call_max,
             addresses_per_call_max: self.addresses_per_call_max,
             assets_per_call_max: self.assets_per_call_max,

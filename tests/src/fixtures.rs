@@ -7,6 +7,8 @@
 //! A minor of the ABI that does not exist yet is made by writing it: the sources are copied, and
 //! a field is appended to each vtable, the way in which a minor grows. The copy that has a host in
 //! it is a host of that later day, which loads plugins of today.
+//!
+//! 1.0 is made the other way round: what 1.1 appended is taken out again.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ use patch::Tree;
 /// A version of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {
+    /// 1.0, the first: no `derive`.
+    First,
     /// The next minor: each vtable has one function more.
     NewerMinor,
     /// The next major; the types are the same, only the version tells.
@@ -105,17 +109,19 @@ pub fn echo_built_for(abi: Abi) -> Result<PathBuf, FixtureError> {
     Ok(build_copy(abi, "fixture-echo")?.join(file))
 }
 
-/// The `scanhost` program of a later day: built against the next minor of the ABI.
+/// The `scanhost` program built against another version of the ABI: of a later day, or of the
+/// first.
 ///
 /// # Errors
 ///
 /// What could not be built.
-pub fn host_with_newer_abi() -> Result<PathBuf, FixtureError> {
-    Ok(build_copy(Abi::NewerMinor, "scanhost")?.join("scanhost"))
+pub fn host_built_for(abi: Abi) -> Result<PathBuf, FixtureError> {
+    Ok(build_copy(abi, "scanhost")?.join("scanhost"))
 }
 
 fn build_copy(abi: Abi, package: &str) -> Result<PathBuf, FixtureError> {
     let name = match abi {
+        Abi::First => "first",
         Abi::NewerMinor => "newer-minor",
         Abi::OtherMajor => "other-major",
     };

@@ -28,6 +28,11 @@
 //!   or a meaning for `reserved` words, which are zero until then.
 //! - A major has other symbols and another root; nothing of one major loads in another.
 //! - `abi_stable` and `async-ffi` are pinned to the patch: another version of either is a major.
+//!
+//! | version | what it added |
+//! |---|---|
+//! | 1.0 | identity, balances, validation of addresses |
+//! | 1.1 | [`ProviderAbi::derive`] with [`CAP_DERIVE`], [`READING_TELLS_USE`] and [`READING_USED`], [`ErrorKind::INVALID_KEY`] and [`ErrorKind::PRIVATE_KEY`] |
 #![expect(
     unsafe_code,
     reason = "this crate is the boundary; each block says who promised what"

@@ -11,7 +11,9 @@ use abi_stable::std_types::{RResult, RStr, RString, RVec};
 
 use crate::future::{AbiFuture, BoxFuture, into_abi};
 use crate::guard::{drop_guarded, guard};
-use crate::types::{AbiError, BalancesRequest, CallContext, Caps, Reading};
+use crate::types::{
+    AbiError, BalancesRequest, CallContext, Caps, DeriveRequest, Derived, ErrorKind, Reading,
+};
 
 /// The plugin's side, in ordinary Rust. Implemented once, by `plugin-api`'s adapter.
 pub trait ProviderAbi: Send + Sync + 'static {
@@ -34,6 +36,17 @@ pub trait ProviderAbi: Send + Sync + 'static {
         call: CallContext,
         request: BalancesRequest,
     ) -> BoxFuture<Result<RVec<Reading>, AbiError>>;
+
+    /// Addresses of a public key; cheap, no I/O. Since 1.1.
+    ///
+    /// # Errors
+    ///
+    /// Why there are none, without the key in the text.
+    fn derive(&self, request: DeriveRequest) -> Result<Derived, AbiError> {
+        let _ = request;
+        let message = "the plugin derives no addresses";
+        Err(AbiError::new(ErrorKind::UNSUPPORTED, message))
+    }
 }
 
 /// The functions of a [`ProviderObject`].
@@ -54,6 +67,8 @@ pub struct ProviderVt {
     #[sabi(last_prefix_field)]
     pub balances:
         unsafe extern "C" fn(*const (), CallContext, BalancesRequest) -> AbiFuture<RVec<Reading>>,
+    /// [`ProviderAbi::derive`]. Since 1.1.
+    pub derive: unsafe extern "C" fn(*const (), DeriveRequest) -> RResult<Derived, AbiError>,
 }
 
 /// The host's hold on a provider.
@@ -121,6 +136,21 @@ impl ProviderObject {
         // SAFETY: by the invariant.
         unsafe { balances(self.provider, call, request) }
     }
+
+    /// [`ProviderAbi::derive`].
+    ///
+    /// # Errors
+    ///
+    /// Its own, a panic in it, or [`ErrorKind::UNSUPPORTED`] of a plugin that was built for 1.0.
+    pub fn derive(&self, request: DeriveRequest) -> Result<Derived, AbiError> {
+        let Some(derive) = self.vt.derive() else {
+            let message = "the plugin was built for ABI 1.0, which has no derivation of addresses; \
+                           rebuild it against a newer `scanhost-plugin-api`";
+            return Err(AbiError::new(ErrorKind::UNSUPPORTED, message));
+        };
+        // SAFETY: by the invariant.
+        unsafe { derive(self.provider, request) }.into_result()
+    }
 }
 
 impl Drop for ProviderObject {
@@ -147,6 +177,7 @@ impl<P: ProviderAbi> Shims<P> {
         validate_address: Self::validate_address,
         identity: Self::identity,
         balances: Self::balances,
+        derive: Self::derive,
     }));
 
     const VT: ProviderVt_Ref = ProviderVt_Ref(Self::TABLE.as_prefix());
@@ -211,6 +242,17 @@ impl<P: ProviderAbi> Shims<P> {
         // SAFETY: as above.
         let provider = unsafe { Self::share(provider) };
         call_guarded("balances", || provider.balances(call, request))
+    }
+
+    unsafe extern "C" fn derive(
+        provider: *const (),
+        request: DeriveRequest,
+    ) -> RResult<Derived, AbiError> {
+        // SAFETY: as above.
+        let provider = unsafe { Self::borrow(provider) };
+        guard("derive", || provider.derive(request))
+            .flatten()
+            .into()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The values that cross: plain data, nothing with behaviour.
 
+use std::fmt;
+
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RBox, ROption, RString, RVec, Tuple2};
 
@@ -55,6 +57,10 @@ codes! {
         DECIMALS_MISMATCH = 16,
         /// Not an address of this network.
         INVALID_ADDRESS = 17,
+        /// Not a public key or descriptor of this network. Since 1.1.
+        INVALID_KEY = 18,
+        /// A private key, where a public one belongs; it was not used. Since 1.1.
+        PRIVATE_KEY = 19,
     }
 }
 
@@ -252,6 +258,11 @@ pub const READING_HAS_HEIGHT: u32 = 1;
 pub const READING_HAS_BLOCK_HASH: u32 = 1 << 1;
 /// `flags` of a [`Reading`]: `pending` is set.
 pub const READING_HAS_PENDING: u32 = 1 << 2;
+/// `flags` of a [`Reading`]: the provider told whether the address was ever used, which
+/// [`READING_USED`] then says. Since 1.1; without it nothing is known of that.
+pub const READING_TELLS_USE: u32 = 1 << 3;
+/// `flags` of a [`Reading`]: there is a transaction with the address, confirmed or not. Since 1.1.
+pub const READING_USED: u32 = 1 << 4;
 
 /// The answer for one cell.
 #[repr(C)]
@@ -286,6 +297,64 @@ pub const CAP_PINNED: u64 = 1 << 2;
 /// `can` of [`Caps`]: gives no amount that may be older than `min_height` of a
 /// [`BalancesRequest`].
 pub const CAP_MIN_HEIGHT: u64 = 1 << 3;
+/// `can` of [`Caps`]: derives addresses from public keys. Since 1.1.
+pub const CAP_DERIVE: u64 = 1 << 4;
+
+/// Most addresses of one [`DeriveRequest`]. Since 1.1.
+pub const DERIVE_MAX: u32 = 1_000;
+
+/// Which addresses to derive from a public key. Since 1.1.
+#[repr(C)]
+#[derive(StableAbi, Clone)]
+pub struct DeriveRequest {
+    /// An output descriptor or an extended public key; never a private one.
+    pub key: RString,
+    /// Which of the key's branches, from 0: those of a multipath descriptor in their order; of an
+    /// account's key 0 is what it receives on, 1 its change.
+    pub branch: u32,
+    /// The first index.
+    pub start: u32,
+    /// How many from there on, 1 to [`DERIVE_MAX`]; all below 2³¹.
+    pub count: u32,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+impl fmt::Debug for DeriveRequest {
+    /// Without the key: whoever has it sees all addresses of a wallet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeriveRequest")
+            .field("branch", &self.branch)
+            .field("start", &self.start)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a [`DeriveRequest`]: all of its addresses in the order of their indices. Since 1.1.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct Derived {
+    /// How many branches the key has; at least 1.
+    pub branches: u32,
+    /// `count` addresses, the first of index `start`.
+    pub addresses: RVec<DerivedAddress>,
+    /// Zero.
+    pub reserved: [u64; 4],
+}
+
+/// An address of [`Derived`]. Since 1.1.
+#[repr(C)]
+#[derive(StableAbi, Clone, Debug)]
+pub struct DerivedAddress {
+    /// In the form that `validate_address` gives.
+    pub address: RString,
+    /// The path of its key for a person, from the master key where the request tells its origin:
+    /// `m/84'/0'/0'/0/7`, else from the key that was given: `0/7`.
+    pub path: RString,
+    /// Zero.
+    pub reserved: [u64; 2],
+}
 
 /// HTTP requests that a call of `balances` sends, for planning and pacing:
 /// `call + native_batch (if any native cell) + native_cell × natives + token_cell × tokens`.

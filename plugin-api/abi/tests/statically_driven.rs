@@ -110,6 +110,25 @@ impl ProviderAbi for Provider {
     ) -> BoxFuture<Result<RVec<Reading>, AbiError>> {
         Box::pin(async move { panic!("boom in poll") })
     }
+
+    fn derive(&self, request: DeriveRequest) -> Result<Derived, AbiError> {
+        let address = |index| DerivedAddress {
+            address: format!("{}{index}", request.key).into(),
+            path: format!("{}/{index}", request.branch).into(),
+            reserved: [0; 2],
+        };
+        match request.key.as_str() {
+            "panic" => panic!("boom in derive"),
+            "private" => Err(AbiError::new(ErrorKind::PRIVATE_KEY, "not used")),
+            _ => Ok(Derived {
+                branches: 2,
+                addresses: (request.start..request.start + request.count)
+                    .map(address)
+                    .collect(),
+                reserved: [0; 4],
+            }),
+        }
+    }
 }
 
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
@@ -177,6 +196,38 @@ fn values_and_errors_cross() {
         poll.map(|identity| identity.unwrap().into_string()),
         Poll::Ready("body".into())
     );
+}
+
+#[test]
+fn derived_addresses_cross_and_the_key_is_never_shown() {
+    let (provider, _) = open();
+    let request = |key: &str| DeriveRequest {
+        key: key.into(),
+        branch: 1,
+        start: 5,
+        count: 2,
+        reserved: [0; 4],
+    };
+    let derived = provider.derive(request("xpub")).unwrap();
+    let told: Vec<_> = derived
+        .addresses
+        .iter()
+        .map(|derived| (derived.address.as_str(), derived.path.as_str()))
+        .collect();
+    assert_eq!(
+        (derived.branches, told),
+        (2, vec![("xpub5", "1/5"), ("xpub6", "1/6")])
+    );
+    let error = provider.derive(request("private")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::PRIVATE_KEY);
+    let error = provider.derive(request("panic")).unwrap_err();
+    assert!(
+        error.message.contains("boom in derive at "),
+        "{}",
+        error.message
+    );
+    let shown = format!("{:?}", request("secret"));
+    assert!(!shown.contains("secret"), "{shown}");
 }
 
 #[test]

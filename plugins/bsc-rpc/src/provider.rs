@@ -75,6 +75,7 @@ impl Provider for BscRpc {
             tokens: true,
             pinned: true,
             min_height: true,
+            derive: false,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,

@@ -43,6 +43,7 @@ impl Provider for BscScan {
             // No answer tells its block, so that no height can be promised.
             pinned: false,
             min_height: false,
+            derive: false,
             cells_per_call_max: ADDRESSES_MAX,
             addresses_per_call_max: ADDRESSES_MAX,
             // So that a call is either one request for natives, or one per cell of one token.

@@ -83,6 +83,7 @@ impl Provider for SolanaRpc {
             // A node reads its newest state only; `minContextSlot` keeps out what is older.
             pinned: false,
             min_height: true,
+            derive: false,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,

@@ -400,8 +400,28 @@ async fn a_plugin_of_a_newer_minor_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plugins_of_today_work_in_a_host_of_a_newer_minor() {
+    works_in_a_host_of(Abi::NewerMinor).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_of_the_first_minor_works() {
     let lab = Lab::start().await;
-    let host = fixtures::host_with_newer_abi().unwrap_or_else(|error| panic!("{error}"));
+    let file = fixtures::echo_built_for(Abi::First).unwrap_or_else(|error| panic!("{error}"));
+    let folder = lab.folder(&[&file]);
+    let service = echo_service().await;
+    let run = lab.scan(&lab.config(&[&folder], "fixture-echo", &service, ""), 0);
+    assert_echoed(&run);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_of_today_work_in_a_host_of_the_first_minor() {
+    works_in_a_host_of(Abi::First).await;
+}
+
+/// A program of another day loads the plugins of today.
+async fn works_in_a_host_of(abi: Abi) {
+    let lab = Lab::start().await;
+    let host = fixtures::host_built_for(abi).unwrap_or_else(|error| panic!("{error}"));
     let file = fixtures::plugin("fixture-echo").unwrap_or_else(|error| panic!("{error}"));
     let folder = lab.folder(&[&file]);
     let service = echo_service().await;
