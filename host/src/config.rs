@@ -50,7 +50,7 @@ pub use self::env::{Env, PREFIX as ENV_PREFIX};
 use self::error::normal;
 pub use self::error::{ConfigErrors, Finding, Place, UnknownName};
 pub use self::log::{Log, LogFormat};
-pub use self::plugins::{Pin, Plugins};
+pub use self::plugins::{Imports, Pin, Plugins};
 pub use self::provider::{Isolation, OAuth2, Provider};
 pub use self::rate::{ParseRateError, Quota, QuotaPeriod, Window};
 pub use self::reader::Effective;
@@ -322,10 +322,7 @@ struct Sections {
 fn read(reader: &Reader<'_>, merged: Dict) -> Option<Sections> {
     let mut root = Table::root(reader, merged);
     let store = root.table("store").and_then(store::read);
-    let plugins = match root.item("plugins") {
-        Some(item) => item.table("a table").and_then(plugins::read),
-        None => Some(Plugins::default()),
-    };
+    let plugins = root.table("plugins").and_then(plugins::read);
     let service = root.table("service").and_then(service::read);
     let log = root.table("log").and_then(log::read);
     let chain_tables = named(&mut root, "chains");

@@ -1,13 +1,15 @@
 //! Plugins: found in folders, read without running them, checked, loaded, called.
 //!
-//! The steps in order, each with an [`ErrorCode`]: `file` reads and judges the file alone;
-//! `catalog` finds it by its name; `manifest` checks options against the published schema;
+//! The steps in order, each with an [`ErrorCode`]: `file` reads and judges the file alone, `audit`
+//! what it imports; `trust` holds it against what the operator allows; `catalog` finds it by its name;
+//! `manifest` checks options against the published schema;
 //! `loader` makes the private copy and crosses into foreign code for the first time;
 //! `backend` calls it from then on, in a runtime of its own (`runtime`), with the host's
 //! `services` as its only way out.
 //!
 //! **Invariant:** no type of `abi_stable`, `async-ffi` or `libloading` leaves this module.
 
+pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod file;
@@ -15,6 +17,7 @@ mod loader;
 pub mod manifest;
 mod runtime;
 mod services;
+mod trust;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ pub use catalog::Catalog;
 pub use file::PluginFile;
 pub use loader::Library;
 pub use manifest::Manifest;
+pub use trust::Trust;
 
 /// What went wrong while a plugin was loaded. The words are stable; scripts may match them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +40,8 @@ pub enum ErrorCode {
     NotALibrary,
     /// The pinned hash is another one.
     HashMismatch,
+    /// It imports what the host does for plugins.
+    Imports,
     /// A library, but no plugin: it has no stamp.
     NotAPlugin,
     /// The stamp or the manifest cannot be read.
@@ -75,6 +81,7 @@ impl ErrorCode {
             Self::Permissions => "permissions",
             Self::NotALibrary => "not_a_library",
             Self::HashMismatch => "hash_mismatch",
+            Self::Imports => "imports",
             Self::NotAPlugin => "not_a_plugin",
             Self::BadManifest => "bad_manifest",
             Self::AbiMajor => "abi_major",

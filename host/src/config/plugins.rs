@@ -6,16 +6,28 @@ use std::path::{Path, PathBuf};
 use crate::model::PluginName;
 
 use super::error::normal;
-use super::leaf::{Leaf, quoted};
+use super::leaf::{Leaf, quoted, words};
 use super::reader::{Item, Table};
 
 /// `[plugins]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Plugins {
     /// The folders as configured; `None` is the default, see [`folders`](Self::folders).
     pub dirs: Option<Vec<PathBuf>>,
     /// The only file that may be loaded for a plugin, by its hash.
     pub pin: BTreeMap<PluginName, Pin>,
+    /// What becomes of a plugin that imports what the host does for it. Default deny.
+    pub imports: Imports,
+}
+
+words! {
+    /// What becomes of a plugin that imports a socket, a process or the like.
+    Imports {
+        /// It is not loaded.
+        Deny = "deny",
+        /// It is loaded, and told.
+        Warn = "warn",
+    }
 }
 
 impl Plugins {
@@ -68,9 +80,11 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Plugins> {
     if dirs.as_ref().is_some_and(Vec::is_empty) {
         table.wrong("dirs", "is empty; leave it out for the default folders");
     }
+    let imports = table.required("imports");
     table.finish();
     Some(Plugins {
         dirs,
         pin: pin.unwrap_or_default(),
+        imports: imports?,
     })
 }

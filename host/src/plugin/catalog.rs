@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{PluginError, PluginFile};
+use super::{PluginError, PluginFile, Trust};
 use crate::model::PluginName;
 
 /// What was found, by name, and what was not usable.
@@ -20,16 +20,15 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads the folders in order; no code of any plugin runs. `pin` tells the only hash that a
-    /// plugin's file may have.
+    /// Reads the folders in order; no code of any plugin runs.
     #[must_use]
-    pub fn scan(folders: &[PathBuf], pin: &dyn Fn(&PluginName) -> Option<String>) -> Self {
+    pub fn scan(folders: &[PathBuf], trust: &Trust) -> Self {
         let mut catalog = Self {
             folders: folders.to_vec(),
             ..Self::default()
         };
         for folder in folders {
-            catalog.scan_folder(folder, pin);
+            catalog.scan_folder(folder, trust);
         }
         catalog
     }
@@ -83,7 +82,7 @@ impl Catalog {
         format!("unknown plugin `{name}` (looked in {folders}){hint}")
     }
 
-    fn scan_folder(&mut self, folder: &Path, pin: &dyn Fn(&PluginName) -> Option<String>) {
+    fn scan_folder(&mut self, folder: &Path, trust: &Trust) {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -100,11 +99,7 @@ impl Catalog {
         paths.sort();
         let mut here: BTreeMap<PluginName, PluginFile> = BTreeMap::new();
         for path in paths {
-            let file = PluginFile::read(&path).and_then(|file| {
-                let pin = pin(&file.manifest.name);
-                pin.map_or(Ok(()), |pin| file.check_pin(&pin))
-                    .map(|()| file)
-            });
+            let file = PluginFile::read(&path).and_then(|file| trust.check(&file).map(|()| file));
             let file = match file {
                 Ok(file) => file,
                 Err(error) => {

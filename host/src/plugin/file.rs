@@ -8,6 +8,7 @@ use object::read::{Object, ObjectSection};
 use scanhost_abi::stamp;
 use sha2::{Digest, Sha256};
 
+use super::audit::{self, Import};
 use super::manifest::Manifest;
 use super::{ErrorCode, PluginError};
 
@@ -39,6 +40,8 @@ pub struct PluginFile {
     pub target: String,
     /// A debug build.
     pub debug: bool,
+    /// What it imports although the host does it for plugins.
+    pub imports: Vec<Import>,
     pub(super) bytes: std::sync::Arc<[u8]>,
 }
 
@@ -73,6 +76,8 @@ impl PluginFile {
             let message = format!("it needs the host feature `{feature}`; use a newer Scanhost");
             return Err(fail(ErrorCode::HostFeature, message));
         }
+        let imports =
+            audit::audit(&bytes).map_err(|message| fail(ErrorCode::NotALibrary, message))?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex::encode(Sha256::digest(&bytes)),
@@ -82,6 +87,7 @@ impl PluginFile {
             rustc: view.rustc.to_owned(),
             target: view.target.to_owned(),
             debug: view.debug,
+            imports,
             bytes: bytes.into(),
         })
     }

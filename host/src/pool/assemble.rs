@@ -22,7 +22,7 @@ use crate::http::NewHttpClientError;
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
-use crate::plugin::{Catalog, ErrorCode, Manifest, OpenSettings, PluginError};
+use crate::plugin::{Catalog, ErrorCode, Manifest, OpenSettings, PluginError, Trust, audit};
 
 /// What the plugin folders say about a configuration.
 #[derive(Debug, Default)]
@@ -41,9 +41,19 @@ pub fn catalog(config: &Config, executable_dir: &Path) -> Catalog {
         // The default folders need not be there.
         folders.retain(|folder| folder.is_dir());
     }
-    Catalog::scan(&folders, &|plugin| {
-        config.plugins.pin(plugin).map(|pin| hex::encode(pin.0))
-    })
+    Catalog::scan(&folders, &trust(config))
+}
+
+/// What a configuration allows of plugin files.
+#[must_use]
+pub fn trust(config: &Config) -> Trust {
+    let pins = config.plugins.pin.iter();
+    Trust {
+        pins: pins
+            .map(|(plugin, pin)| (plugin.clone(), hex::encode(pin.0)))
+            .collect(),
+        allow_imports: config.plugins.imports == config::Imports::Warn,
+    }
 }
 
 /// Holds the configuration against what the plugins publish; runs none of their code.
@@ -79,6 +89,17 @@ pub fn check(config: &Config, catalog: &Catalog) -> Findings {
             }
             continue;
         };
+        if !file.imports.is_empty() {
+            findings.warnings.push(Finding {
+                place: config.place_of(&path),
+                message: format!(
+                    "plugin `{}` imports {}, which no plugin needs; it is loaded because of \
+                     `imports = \"warn\"` in [plugins]",
+                    provider.plugin,
+                    audit::told(&file.imports)
+                ),
+            });
+        }
         for error in file.manifest.check_options(&provider.options) {
             let pointer = format!("/{}", error.path.replace('.', "/"));
             let pointer = if error.path.is_empty() {

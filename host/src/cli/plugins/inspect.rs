@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::super::output::{self, Out, plain};
 use super::super::{CliError, Exit};
 use super::unusable;
-use crate::plugin::PluginFile;
 use crate::plugin::manifest::{Key, KeyPlace, Manifest};
+use crate::plugin::{PluginFile, audit};
 
 pub(super) fn run(path: &Path) -> Result<Exit, CliError> {
     let file = PluginFile::read(path).map_err(|error| unusable(&error))?;
@@ -46,6 +46,13 @@ fn lines(file: &PluginFile) -> Vec<String> {
     field("ABI", &file.abi);
     field("built by", &format!("{} ({build})", file.rustc));
     field("built for", &file.target);
+    field(
+        "imports",
+        &match file.imports.as_slice() {
+            [] => "nothing that the host does for plugins".to_owned(),
+            imports => format!("{}, which no plugin needs", audit::told(imports)),
+        },
+    );
     field("reads", &capabilities.join(", "));
     field("commitments", &any(commitments));
     field("networks", &any(networks));

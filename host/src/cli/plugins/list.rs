@@ -11,9 +11,10 @@ use super::super::output::{self, Format, Out, Table, json_line};
 use super::super::{CliError, Exit};
 use crate::config::Config;
 use crate::model::PluginName;
-use crate::plugin::{Catalog, PluginError, PluginFile};
+use crate::plugin::{Catalog, PluginError, PluginFile, audit};
+use crate::pool::assemble;
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "name",
     "version",
     "state",
@@ -21,6 +22,7 @@ const COLUMNS: [&str; 10] = [
     "capabilities",
     "networks",
     "sha256",
+    "imports",
     "path",
     "error_code",
     "error_message",
@@ -37,6 +39,8 @@ struct Line {
     capabilities: Vec<String>,
     networks: Vec<String>,
     sha256: Option<String>,
+    /// What no plugin needs.
+    imports: Vec<String>,
     path: String,
     error_code: Option<&'static str>,
     error_message: Option<String>,
@@ -72,11 +76,11 @@ pub(super) fn run(format: Format, context: &Context) -> Result<Exit, CliError> {
 }
 
 fn lines(config: &Config, folders: &[PathBuf]) -> Vec<Line> {
-    let pin = |plugin: &PluginName| config.plugins.pin(plugin).map(|pin| hex::encode(pin.0));
+    let trust = assemble::trust(config);
     let mut first: BTreeMap<PluginName, PathBuf> = BTreeMap::new();
     let mut lines = Vec::new();
     for folder in folders {
-        let catalog = Catalog::scan(std::slice::from_ref(folder), &pin);
+        let catalog = Catalog::scan(std::slice::from_ref(folder), &trust);
         for remark in catalog.errors.iter().chain(&catalog.warnings) {
             caution(&remark.to_string());
         }
@@ -97,11 +101,14 @@ fn lines(config: &Config, folders: &[PathBuf]) -> Vec<Line> {
 impl Line {
     fn usable(file: &PluginFile, hidden_by: Option<&Path>) -> Self {
         let manifest = &file.manifest;
-        let message = hidden_by.map(|path| format!("not used: `{}` comes first", path.display()));
+        let hidden = hidden_by.map(|path| format!("not used: `{}` comes first", path.display()));
+        let imports =
+            (!file.imports.is_empty()).then(|| format!("imports {}", audit::told(&file.imports)));
+        let message: Vec<_> = hidden.iter().chain(&imports).cloned().collect();
         Self {
             name: Some(manifest.name.to_string()),
             version: Some(manifest.version.clone()),
-            state: if message.is_some() {
+            state: if hidden.is_some() {
                 "shadowed"
             } else {
                 "usable"
@@ -110,9 +117,10 @@ impl Line {
             capabilities: manifest.capabilities.clone(),
             networks: manifest.networks.clone(),
             sha256: Some(format!("sha256:{}", file.sha256)),
+            imports: file.imports.iter().map(|it| it.name.clone()).collect(),
             path: file.path.display().to_string(),
             error_code: None,
-            error_message: message,
+            error_message: (!message.is_empty()).then(|| message.join("; ")),
         }
     }
 
@@ -140,6 +148,7 @@ fn print_csv(lines: &[Line], out: &mut Out) -> Result<(), CliError> {
             line.capabilities.join(" "),
             line.networks.join(" "),
             text(&line.sha256),
+            line.imports.join(" "),
             line.path.clone(),
             line.error_code.unwrap_or_default().to_owned(),
             text(&line.error_message),
