@@ -22,7 +22,7 @@ mod trust;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use backend::{Answer, Backend, CallError, Caps, Cost, InProcess, OpenSettings, Outcome};
+pub use backend::{Answer, Backend, CallError, Caps, Cost, OpenSettings, Opened, Outcome};
 pub use catalog::Catalog;
 pub use file::PluginFile;
 pub use loader::Library;

@@ -22,7 +22,9 @@ use crate::http::NewHttpClientError;
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
-use crate::plugin::{Catalog, ErrorCode, Manifest, OpenSettings, PluginError, Trust, audit};
+use crate::plugin::{
+    Catalog, ErrorCode, Manifest, OpenSettings, Opened, PluginError, Trust, audit,
+};
 
 /// What the plugin folders say about a configuration.
 #[derive(Debug, Default)]
@@ -342,11 +344,7 @@ impl<'a> Assembler<'a> {
         Ok(pacer)
     }
 
-    async fn open(
-        &mut self,
-        chain: &Chain,
-        provider: &config::Provider,
-    ) -> Result<crate::plugin::InProcess, String> {
+    async fn open(&mut self, chain: &Chain, provider: &config::Provider) -> Result<Opened, String> {
         let Some(file) = self.catalog.get(&provider.plugin) else {
             return Err(self.catalog.not_found(&provider.plugin));
         };
