@@ -78,7 +78,7 @@ pub struct Derived {
 /// One address of [`Derived`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivedAddress {
-    /// In canonical form.
+    /// In the spelling for people: one that `validate_address` takes.
     pub address: String,
     /// The path of its key for a person: from the master key where the origin is told,
     /// `m/84'/0'/0'/0/7`, else from the key that was given, `0/7`.

@@ -347,7 +347,7 @@ pub struct Derived {
 #[repr(C)]
 #[derive(StableAbi, Clone, Debug)]
 pub struct DerivedAddress {
-    /// In the form that `validate_address` gives.
+    /// In a form that `validate_address` takes.
     pub address: RString,
     /// The path of its key for a person, from the master key where the request tells its origin:
     /// `m/84'/0'/0'/0/7`, else from the key that was given: `0/7`.

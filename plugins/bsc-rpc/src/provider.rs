@@ -75,7 +75,7 @@ impl Provider for BscRpc {
             tokens: true,
             pinned: true,
             min_height: true,
-            derive: false,
+            derive: true,
             cells_per_call_max: cells_max,
             addresses_per_call_max: cells_max,
             assets_per_call_max: 1000,
@@ -112,6 +112,10 @@ impl Provider for BscRpc {
             }
         };
         Ok(plan.settle(request, answers, &self.decimals))
+    }
+
+    fn derive(&self, request: &Derive) -> Result<Derived, Error> {
+        evm::derive(request)
     }
 }
 

@@ -43,7 +43,7 @@ impl Provider for BscScan {
             // No answer tells its block, so that no height can be promised.
             pinned: false,
             min_height: false,
-            derive: false,
+            derive: true,
             cells_per_call_max: ADDRESSES_MAX,
             addresses_per_call_max: ADDRESSES_MAX,
             // So that a call is either one request for natives, or one per cell of one token.
@@ -95,6 +95,10 @@ impl Provider for BscScan {
             call.settle(cell, amount);
         }
         call.end()
+    }
+
+    fn derive(&self, request: &Derive) -> Result<Derived, Error> {
+        evm::derive(request)
     }
 }
 

@@ -24,6 +24,12 @@ pub(crate) fn network(name: &str) -> Result<Network, Error> {
     })
 }
 
+/// The name of that network.
+pub(crate) fn name_of(network: Network) -> &'static str {
+    let known = NETWORKS.iter().find(|(_, known)| *known == network);
+    known.map_or("another", |(name, _)| name)
+}
+
 /// The canonical form: bech32 in lower case, base58 as it is.
 ///
 /// Test networks share prefixes: testnet, testnet4 and signet cannot be told apart, nor regtest

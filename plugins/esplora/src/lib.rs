@@ -38,6 +38,7 @@
 //! balance of an older block is kept, so that a pinned pass has nothing older than its pin.
 
 mod address;
+mod derive;
 mod options;
 mod provider;
 mod service;

@@ -9,7 +9,7 @@ use scanhost_plugin_api::prelude::*;
 use crate::service::{Service, ask};
 use crate::tip::{TIP_REQUESTS, Tip};
 use crate::wire::{self, AddressStats, Balance};
-use crate::{Options, address};
+use crate::{Options, address, derive};
 
 /// A provider of native Bitcoin balances behind an Esplora API.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl<S: Service> Provider for Esplora<S> {
             // No balance of an older block is kept; the tip around a call is certain.
             pinned: false,
             min_height: true,
+            derive: true,
             cells_per_call_max: self.batch,
             addresses_per_call_max: self.batch,
             cost: Cost {
@@ -83,6 +84,10 @@ impl<S: Service> Provider for Esplora<S> {
         };
         settle(request, mark, balances)
     }
+
+    fn derive(&self, request: &Derive) -> Result<Derived, Error> {
+        derive::derive(request, self.network)
+    }
 }
 
 impl<S: Service> Esplora<S> {
@@ -124,7 +129,12 @@ fn settle(
     let mut failures = Vec::new();
     for (cell, balance) in request.cells().zip(balances) {
         match balance {
-            Ok(Balance { confirmed, pending }) => {
+            Ok(Balance {
+                confirmed,
+                pending,
+                used,
+            }) => {
+                readings.used(Some(used));
                 readings.known_with_pending(cell, confirmed.into(), pending);
                 answered = true;
             }

@@ -575,7 +575,7 @@ fn the_batch_option_is_the_size_of_a_call() {
     let native = Caps::native(Commitment::Confirmed);
     let expected = Caps {
         min_height: true,
-        derive: false,
+        derive: true,
         // The tip's height and its hash.
         cost: Cost {
             once: 2,

@@ -14,11 +14,8 @@ pub(crate) struct AddressStats {
     mempool_stats: Stats,
 }
 
+/// An answer without every count is not what the API promises.
 #[derive(Debug, Deserialize)]
-#[expect(
-    dead_code,
-    reason = "an answer without every count is not what the API promises"
-)]
 struct Stats {
     tx_count: u64,
     funded_txo_count: u64,
@@ -34,6 +31,8 @@ pub(crate) struct Balance {
     pub(crate) confirmed: u64,
     /// More, or less, once the mempool is in blocks.
     pub(crate) pending: i128,
+    /// There is a transaction with the address.
+    pub(crate) used: bool,
 }
 
 impl AddressStats {
@@ -65,6 +64,7 @@ impl AddressStats {
         Ok(Balance {
             confirmed,
             pending: i128::from(mempool.funded_txo_sum) - i128::from(mempool.spent_txo_sum),
+            used: self.chain_stats.tx_count > 0 || mempool.tx_count > 0,
         })
     }
 }

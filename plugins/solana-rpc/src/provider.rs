@@ -97,6 +97,13 @@ impl Provider for SolanaRpc {
         pubkey(address).map(|address| address.to_string())
     }
 
+    fn derive(&self, _request: &Derive) -> Result<Derived, Error> {
+        Err(Error::unsupported(
+            "keys of Solana (ed25519, SLIP-10) have hardened children only, which no public key \
+             gives: list the addresses instead",
+        ))
+    }
+
     async fn identity(&self, cx: &Cx) -> Result<String, Error> {
         let call = RpcCall::new("getGenesisHash", json!([]));
         let hash: String = cx.rpc(call).await.map_err(wire::by_code)?;

@@ -100,6 +100,24 @@ fn caps_follow_the_options() {
 }
 
 #[test]
+fn no_address_is_derived_and_the_reason_is_told() {
+    let request = abi::DeriveRequest {
+        key: ALICE.into(),
+        branch: 0,
+        start: 0,
+        count: 1,
+        reserved: [0; 4],
+    };
+    let provider = open_on("mainnet", json!({})).unwrap();
+    let error = provider.derive(request).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::UNSUPPORTED);
+    assert!(
+        error.message.contains("hardened children only"),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn options_and_networks_that_make_no_sense_are_refused() {
     for options in [
         json!({"batch": 0}),
