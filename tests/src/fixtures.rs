@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
+pub mod outside;
 mod patch;
 
 use patch::Tree;

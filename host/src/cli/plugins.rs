@@ -1,7 +1,8 @@
-//! `scanhost plugins`: what lies in the folders, what a file says, whether it can be used.
+//! `scanhost plugins`: what lies in the folders, what a file says, whether it can be used; a new one.
 
 mod inspect;
 mod list;
+mod new;
 mod verify;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub(super) enum Command {
         /// The plugin's file
         file: PathBuf,
     },
+    /// Write the crate of a new plugin into ./NAME/
+    New(new::Args),
 }
 
 pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, CliError> {
@@ -36,6 +39,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
         Command::List { format } => list::run(format, context),
         Command::Inspect { file } => inspect::run(&file),
         Command::Verify { file } => verify::run(&file, context).await,
+        Command::New(args) => new::run(&args),
     }
 }
 

@@ -42,6 +42,7 @@ mod outages;
 mod packaging;
 mod plan;
 mod plugins;
+mod plugins_new;
 mod receiver;
 mod requests;
 mod retention;
