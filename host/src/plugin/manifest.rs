@@ -123,19 +123,27 @@ impl Manifest {
         for error in validator.iter_errors(options) {
             let path = error.instance_path().to_string();
             let path = path.trim_start_matches('/').replace('/', ".");
-            let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
-                let message = error.to_string();
-                errors.push(OptionError { path, message });
-                continue;
+            let unexpected = match error.kind() {
+                ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.clone(),
+                // Where no option is known at all, each one fails by itself, and is not named.
+                ValidationErrorKind::FalseSchema if path.is_empty() => names(options),
+                _ => {
+                    let message = error.to_string();
+                    errors.push(OptionError { path, message });
+                    continue;
+                }
             };
             // One error each, at the place of each.
             for option in unexpected {
                 let message = self.unknown_option();
                 let path = match path.as_str() {
-                    "" => option.clone(),
+                    "" => option,
                     path => format!("{path}.{option}"),
                 };
-                errors.push(OptionError { path, message });
+                let error = OptionError { path, message };
+                if !errors.contains(&error) {
+                    errors.push(error);
+                }
             }
         }
         errors
@@ -157,6 +165,11 @@ impl Manifest {
             }
         }
     }
+}
+
+fn names(options: &Value) -> Vec<String> {
+    let options = options.as_object().into_iter().flatten();
+    options.map(|(name, _)| name.clone()).collect()
 }
 
 #[cfg(test)]
@@ -189,6 +202,25 @@ mod tests {
         assert!(unknown.message.contains("knows: batch"), "{errors:?}");
         assert!(manifest().check_options(&json!({ "batch": 7 })).is_empty());
         assert!(manifest().check_options(&json!({})).is_empty());
+    }
+
+    /// As the schema of an options type without fields is.
+    #[test]
+    fn every_option_of_a_plugin_without_options_is_told_by_its_name() {
+        let json = json!({
+            "manifest_version": 1, "name": "x", "version": "0.1.0",
+            "options": { "type": "object", "additionalProperties": false },
+        });
+        let manifest = Manifest::parse(&json.to_string()).unwrap();
+        let mut errors = manifest.check_options(&json!({ "batch": 1, "nope": {} }));
+        errors.sort_by(|a, b| a.path.cmp(&b.path));
+        let message = "no such option; plugin `x` has none".to_owned();
+        let error = |path: &str| OptionError {
+            path: path.to_owned(),
+            message: message.clone(),
+        };
+        assert_eq!(errors, [error("batch"), error("nope")]);
+        assert!(manifest.check_options(&json!({})).is_empty());
     }
 
     #[test]
