@@ -68,6 +68,7 @@ pub struct HttpClient {
     connections: Semaphore,
     pacer: Pacer,
     transport: Arc<dyn Transport>,
+    watcher: Arc<dyn HttpObserver>,
     redactor: Redactor,
     clock: SharedClock,
 }
@@ -142,9 +143,17 @@ impl HttpClient {
             connections: Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)),
             pacer: Pacer::unlimited(clock.clone()),
             transport,
+            watcher: Arc::new(()),
             redactor,
             clock,
         })
+    }
+
+    /// The client, whose every attempt is told to `watcher` too.
+    #[must_use]
+    pub fn watched_by(mut self, watcher: Arc<dyn HttpObserver>) -> Self {
+        self.watcher = watcher;
+        self
     }
 
     /// The client, paced by a pacer that others share, instead of one of its own without limits.
@@ -315,7 +324,9 @@ impl HttpClient {
         observer: &dyn HttpObserver,
     ) -> Result<Response, HttpError> {
         let started = self.clock.now();
-        let mut open = OpenAttempt::start(observer, &self.clock);
+        let (method, url) = (wire.method, wire.safe_url.clone());
+        let observers = [observer, &*self.watcher];
+        let mut open = OpenAttempt::start(observers, &self.clock, method, &url);
         let exchange = self.exchange(wire, body_max, &mut open.bytes);
         let outcome = timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
             Err(HttpError::Timeout {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::request::Method;
 use crate::clock::SharedClock;
 use crate::model::Class;
 
@@ -21,7 +22,11 @@ pub enum AttemptEnd {
 
 /// What is known of an attempt when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Attempt<'a> {
+    /// The method.
+    pub method: Method,
+    /// Where it went, for people: without any key.
+    pub url: &'a str,
     /// How it ended.
     pub end: AttemptEnd,
     /// From the first byte that could have been sent to the end.
@@ -38,7 +43,7 @@ pub trait HttpObserver: Send + Sync {
     fn started(&self);
 
     /// It is over, also when it was cancelled.
-    fn finished(&self, attempt: &Attempt);
+    fn finished(&self, attempt: &Attempt<'_>);
 }
 
 /// An observer that counts.
@@ -68,7 +73,7 @@ impl HttpObserver for AttemptCounter {
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn finished(&self, _attempt: &Attempt) {
+    fn finished(&self, _attempt: &Attempt<'_>) {
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -76,13 +81,15 @@ impl HttpObserver for AttemptCounter {
 impl HttpObserver for () {
     fn started(&self) {}
 
-    fn finished(&self, _attempt: &Attempt) {}
+    fn finished(&self, _attempt: &Attempt<'_>) {}
 }
 
-/// One open attempt; tells the observer on drop, whatever ended it.
+/// One open attempt; tells its observers on drop, whatever ended it.
 pub(super) struct OpenAttempt<'a> {
-    observer: &'a dyn HttpObserver,
+    observers: [&'a dyn HttpObserver; 2],
     clock: &'a SharedClock,
+    method: Method,
+    url: &'a str,
     started: Instant,
     end: AttemptEnd,
     pub(super) bytes: u64,
@@ -91,11 +98,20 @@ pub(super) struct OpenAttempt<'a> {
 // === impl OpenAttempt ===
 
 impl<'a> OpenAttempt<'a> {
-    pub(super) fn start(observer: &'a dyn HttpObserver, clock: &'a SharedClock) -> Self {
-        observer.started();
+    pub(super) fn start(
+        observers: [&'a dyn HttpObserver; 2],
+        clock: &'a SharedClock,
+        method: Method,
+        url: &'a str,
+    ) -> Self {
+        for observer in observers {
+            observer.started();
+        }
         Self {
-            observer,
+            observers,
             clock,
+            method,
+            url,
             started: clock.now(),
             end: AttemptEnd::Dropped,
             bytes: 0,
@@ -109,10 +125,15 @@ impl<'a> OpenAttempt<'a> {
 
 impl Drop for OpenAttempt<'_> {
     fn drop(&mut self) {
-        self.observer.finished(&Attempt {
+        let attempt = Attempt {
+            method: self.method,
+            url: self.url,
             end: self.end,
             elapsed: self.clock.now().saturating_duration_since(self.started),
             bytes: self.bytes,
-        });
+        };
+        for observer in self.observers {
+            observer.finished(&attempt);
+        }
     }
 }

@@ -107,7 +107,7 @@ impl HttpObserver for Log {
         self.0.lock().unwrap().push(None);
     }
 
-    fn finished(&self, attempt: &Attempt) {
+    fn finished(&self, attempt: &Attempt<'_>) {
         self.0.lock().unwrap().push(Some(attempt.end));
     }
 }

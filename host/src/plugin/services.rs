@@ -44,7 +44,7 @@ impl HttpObserver for Traffic {
         self.attempts.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn finished(&self, _attempt: &Attempt) {}
+    fn finished(&self, _attempt: &Attempt<'_>) {}
 }
 
 /// The calls of one provider that are under way, by their id.

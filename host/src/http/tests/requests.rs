@@ -206,3 +206,29 @@ async fn a_plugin_cannot_replace_the_key_header() {
     assert_eq!(error.class(), Class::PluginFault);
     assert!(server.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_watcher_is_told_what_was_sent_beside_the_calls_own_observer() {
+    #[derive(Default)]
+    struct Watcher(std::sync::Mutex<Vec<(Method, String, AttemptEnd)>>);
+    impl HttpObserver for Watcher {
+        fn started(&self) {}
+
+        fn finished(&self, attempt: &Attempt<'_>) {
+            let told = (attempt.method, attempt.url.to_owned(), attempt.end);
+            self.0.lock().unwrap().push(told);
+        }
+    }
+    let server = Server::start(|_| Reply::json(200, "{}")).await;
+    let watcher = Arc::new(Watcher::default());
+    let client = client(with_key(&server.url("/api"), header_place())).watched_by(watcher.clone());
+    let log = Log::default();
+    client.send(Request::get("/x?a=1"), &log).await.unwrap();
+    assert_eq!(log.entries(), [None, Some(AttemptEnd::Status(200))]);
+    let told = watcher.0.lock().unwrap().clone();
+    let [(method, url, end)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!((*method, *end), (Method::Get, AttemptEnd::Status(200)));
+    assert!(url.ends_with("/x?a=1") && !url.contains(KEY), "{url}");
+}
