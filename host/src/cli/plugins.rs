@@ -3,6 +3,7 @@
 mod inspect;
 mod list;
 mod new;
+mod try_;
 mod verify;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub(super) enum Command {
         /// The plugin's file
         file: PathBuf,
     },
+    /// Look at an endpoint through a plugin, without any configuration
+    Try(try_::Args),
     /// Write the crate of a new plugin into ./NAME/
     New(new::Args),
 }
@@ -39,6 +42,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
         Command::List { format } => list::run(format, context),
         Command::Inspect { file } => inspect::run(&file),
         Command::Verify { file } => verify::run(&file, context).await,
+        Command::Try(args) => try_::run(args, context).await,
         Command::New(args) => new::run(&args),
     }
 }

@@ -333,7 +333,7 @@ fn patience(chain: &Chain, budget: Option<Duration>) -> Patience {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(str::to_owned)
 }
 

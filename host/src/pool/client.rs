@@ -21,13 +21,6 @@ pub fn http_client(
 ) -> Result<HttpClient, String> {
     let endpoint =
         Endpoint::parse(provider.endpoint.as_str()).map_err(|error| error.to_string())?;
-    let place = manifest
-        .key
-        .as_ref()
-        .map_or(KeyPlace::None, |key| match key.place {
-            ManifestPlace::Query => KeyPlace::Query(key.name.clone()),
-            ManifestPlace::Header => KeyPlace::Header(key.name.clone(), key.prefix.clone()),
-        });
     let mut http = ProviderHttp::new(provider.name.clone(), endpoint);
     http.allow_http = provider.allow_http;
     http.timeout = provider.timeout;
@@ -40,7 +33,7 @@ pub fn http_client(
     if let Some(key) = &provider.api_key {
         http.credential = Credential::Key {
             key: key.expose().into(),
-            place,
+            place: key_place(manifest),
         };
     }
     if let Some(oauth2) = &provider.oauth2 {
@@ -57,6 +50,18 @@ pub fn http_client(
         http.proxy = ProxySetting::Url(proxy.expose().into());
     }
     HttpClient::new(http, clock).map_err(|error| error.to_string())
+}
+
+/// Where a plugin wants its key.
+#[must_use]
+pub fn key_place(manifest: &Manifest) -> KeyPlace {
+    manifest
+        .key
+        .as_ref()
+        .map_or(KeyPlace::None, |key| match key.place {
+            ManifestPlace::Query => KeyPlace::Query(key.name.clone()),
+            ManifestPlace::Header => KeyPlace::Header(key.name.clone(), key.prefix.clone()),
+        })
 }
 
 /// What sets `Authorization` besides the provider's OAuth2 token.

@@ -43,6 +43,7 @@ mod packaging;
 mod plan;
 mod plugins;
 mod plugins_new;
+mod plugins_try;
 mod receiver;
 mod requests;
 mod retention;

@@ -122,7 +122,7 @@ async fn verify(
 }
 
 /// Loads it on a thread of its own, since constructors take as long as they like.
-async fn load(file: &PluginFile, copies: &Path) -> Result<PluginHost, PluginError> {
+pub(super) async fn load(file: &PluginFile, copies: &Path) -> Result<PluginHost, PluginError> {
     let io = Handle::current();
     let (judged, copies) = (file.clone(), copies.to_owned());
     let loading = tokio::task::spawn_blocking(move || PluginHost::load(&judged, &copies, &io));
