@@ -95,9 +95,39 @@ pub(crate) fn shortened(text: &str) -> String {
     out
 }
 
+/// A parser's words: what was found stands at their beginning, what was expected and where at
+/// their end, and between them may be a whole body.
+pub(crate) fn clipped(error: &impl std::fmt::Display) -> String {
+    const HEAD: usize = 100;
+    const TAIL: usize = 100;
+    let text = error.to_string();
+    let length = text.chars().count();
+    if length <= HEAD + TAIL {
+        return text;
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let tail: String = text.chars().skip(length - TAIL).collect();
+    format!("{head}…{tail}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parsers_words_do_not_carry_a_body() {
+        let body = format!("\"{}\"", "x".repeat(20_000));
+        let error = serde_json::from_str::<u64>(&body).unwrap_err();
+        let told = clipped(&error);
+        assert!(told.starts_with("invalid type: string \"xxx"), "{told}");
+        assert!(
+            told.ends_with("expected u64 at line 1 column 20002"),
+            "{told}"
+        );
+        assert_eq!(told.chars().count(), 201);
+        let short = serde_json::from_str::<u64>("{}").unwrap_err();
+        assert_eq!(clipped(&short), short.to_string());
+    }
 
     #[test]
     fn numbers_are_read() {

@@ -6,7 +6,7 @@ use scanhost_abi::types as abi;
 use scanhost_abi::{RVec, Tuple2};
 use serde::de::DeserializeOwned;
 
-use crate::amount::shortened;
+use crate::amount::{clipped, shortened};
 use crate::{Error, ErrorKind, strict};
 
 /// The method of a [`Request`].
@@ -168,7 +168,8 @@ impl Response {
     /// [`Malformed`](ErrorKind::Malformed), with the beginning of the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         strict::from_slice(&self.body).map_err(|error| {
-            let message = format!("not the JSON that was expected ({error}): {}", self.quote());
+            let (why, quote) = (clipped(&error), self.quote());
+            let message = format!("not the JSON that was expected ({why}): {quote}");
             Error::malformed(message).with_status(self.status)
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::amount::shortened;
+use crate::amount::{clipped, shortened};
 use crate::{Cx, Error, ErrorKind, Request, strict};
 
 /// One call: a method and its parameters as a JSON array.
@@ -281,7 +281,8 @@ const SIZE_TEXTS: &[&str] = &[
 pub fn parse_json<T: serde::de::DeserializeOwned>(raw: &RawValue) -> Result<T, Error> {
     strict::from_slice(raw.get().as_bytes()).map_err(|error| {
         let message = format!(
-            "not the result that was expected ({error}): {}",
+            "not the result that was expected ({}): {}",
+            clipped(&error),
             shortened(raw.get())
         );
         Error::malformed(message)
