@@ -83,6 +83,7 @@ impl Request {
         }
     }
 
+    #[cfg(any(test, feature = "test-kit"))]
     pub(crate) fn from_abi(request: abi::HttpRequest) -> Self {
         let headers = request.headers.into_iter();
         Self {
@@ -236,6 +237,7 @@ impl Response {
         }
     }
 
+    #[cfg(any(test, feature = "test-kit"))]
     pub(crate) fn into_abi(self) -> abi::HttpResponse {
         let headers = self.headers.into_iter();
         let headers: RVec<_> = headers

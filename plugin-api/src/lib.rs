@@ -68,6 +68,7 @@ mod http;
 mod json_rpc;
 mod provider;
 mod strict;
+#[cfg(any(test, feature = "test-kit"))]
 pub mod test_kit;
 
 pub use amount::Amount;
@@ -97,6 +98,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::adapter::{Adapter, check_manifest};
+    #[cfg(any(test, feature = "test-kit"))]
+    pub use crate::test_kit::conformance::run_check;
     pub use scanhost_abi as abi;
 }
 

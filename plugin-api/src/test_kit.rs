@@ -13,19 +13,20 @@
 //! ```
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use scanhost_abi::types as abi;
-use scanhost_abi::{BoxFuture, HostHandle, HostServices, ROption};
+use scanhost_abi::{HostHandle, ROption};
+use scanhost_conformance::offline::{OfflineHost, Services, drive};
 
+pub mod conformance;
 pub mod matrix;
 
 use crate::{Amount, Cx, Error, Host, Mark, Provider, Readings, Request, Response, Settings};
+
+pub use conformance::Sample;
+pub use scanhost_conformance::{Cassette, Faults};
 
 /// An upstream: what answers a request, or the failure of the transport.
 pub trait Upstream: Fn(Request) -> Result<Response, Error> + Send + Sync + 'static {}
@@ -35,27 +36,29 @@ impl<F: Fn(Request) -> Result<Response, Error> + Send + Sync + 'static> Upstream
 /// A host without a network. Time stands still unless a provider sleeps.
 pub struct Kit {
     host: Host,
-    services: Arc<Services>,
-}
-
-struct Services {
-    upstream: Box<dyn Upstream>,
-    now_ms: AtomicU64,
-    log: Mutex<Vec<String>>,
+    offline: Arc<OfflineHost>,
 }
 
 impl Kit {
     /// A host whose only upstream is `upstream`.
     #[must_use]
     pub fn new(upstream: impl Upstream) -> Self {
-        let services = Arc::new(Services {
-            upstream: Box::new(upstream),
-            now_ms: AtomicU64::new(0),
-            log: Mutex::default(),
-        });
+        Self::over(across(upstream))
+    }
+
+    /// A host whose upstream is what one provider of a recording was answered, by
+    /// `scanhost scan --record`.
+    #[must_use]
+    pub fn replaying(cassette: Cassette, provider: &str) -> Self {
+        Self::over(cassette.upstream(provider))
+    }
+
+    fn over(upstream: scanhost_conformance::Upstream) -> Self {
+        let offline = Arc::new(OfflineHost::new(upstream));
+        let services = Arc::new(Services(offline.clone()));
         Self {
-            host: Host::new(HostHandle::new(services.clone())),
-            services,
+            host: Host::new(HostHandle::new(services)),
+            offline,
         }
     }
 
@@ -97,22 +100,20 @@ impl Kit {
             deadline_ms: 15_000,
             ..Default::default()
         };
-        block_on(call(Cx::new(self.host.clone(), context)))
+        drive(call(Cx::new(self.host.clone(), context)))
+            .expect("the call waits for nothing but the host")
+            .output
     }
 
     /// Moves time forward.
     pub fn advance(&self, duration: Duration) {
-        self.services.advance(duration);
+        self.offline.advance(duration);
     }
 
     /// What the provider logged, oldest first.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        self.services
-            .log
-            .lock()
-            .expect("no panic while logging")
-            .clone()
+        self.offline.log_lines()
     }
 }
 
@@ -120,6 +121,15 @@ impl std::fmt::Debug for Kit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kit").finish_non_exhaustive()
     }
+}
+
+/// An author's upstream as it stands behind the ABI.
+fn across(upstream: impl Upstream) -> scanhost_conformance::Upstream {
+    Arc::new(move |request: &abi::HttpRequest| {
+        upstream(Request::from_abi(request.clone()))
+            .map(Response::into_abi)
+            .map_err(|error| error.to_abi())
+    })
 }
 
 /// What a provider answered for one cell.
@@ -174,82 +184,4 @@ pub fn answers(readings: Readings) -> Vec<(usize, Answer)> {
         (reading.cell as usize, answer)
     });
     answers.collect()
-}
-
-impl Services {
-    fn advance(&self, duration: Duration) {
-        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.now_ms.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl HostServices for Services {
-    fn http(
-        &self,
-        _call: abi::CallContext,
-        request: abi::HttpRequest,
-    ) -> BoxFuture<Result<abi::HttpResponse, abi::AbiError>> {
-        let answer = (self.upstream)(Request::from_abi(request));
-        Box::pin(async move {
-            yield_once().await;
-            answer
-                .map(Response::into_abi)
-                .map_err(|error| error.to_abi())
-        })
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        self.advance(duration);
-        Box::pin(yield_once())
-    }
-
-    fn unix_ms(&self) -> i64 {
-        1_795_219_200_000 + i64::try_from(self.now_ms.load(Ordering::SeqCst)).unwrap_or(i64::MAX)
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::SeqCst)
-    }
-
-    fn log(&self, _level: abi::LogLevel, message: &str) {
-        self.log
-            .lock()
-            .expect("no panic while logging")
-            .push(message.to_owned());
-    }
-}
-
-/// Pends once, so that every await of a provider is really one.
-async fn yield_once() {
-    let mut polled = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut polled, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread, std::sync::atomic::AtomicBool);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.1.store(true, Ordering::SeqCst);
-            self.0.unpark();
-        }
-    }
-    let unpark = Arc::new(Unpark(std::thread::current(), true.into()));
-    let waker = Waker::from(unpark.clone());
-    let mut future = pin!(future);
-    loop {
-        assert!(
-            unpark.1.swap(false, Ordering::SeqCst),
-            "the call waits for nothing"
-        );
-        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return value;
-        }
-    }
 }

@@ -38,6 +38,8 @@
 //! balance of an older block is kept, so that a pinned pass has nothing older than its pin.
 
 mod address;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod derive;
 mod options;
 mod provider;
