@@ -1,5 +1,6 @@
 //! The answers of blockstream.info's gateway.
 
+mod conformance;
 mod matrix;
 
 use scanhost_plugin_api::prelude::*;

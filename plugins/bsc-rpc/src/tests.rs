@@ -1,5 +1,6 @@
 //! The provider over a node, in order and out of order.
 
+mod conformance;
 mod heights;
 mod matrix;
 mod node;

@@ -1,5 +1,6 @@
 //! The provider over an explorer, in order and out of order.
 
+mod conformance;
 mod matrix;
 
 use std::time::Duration;

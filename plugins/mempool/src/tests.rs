@@ -1,5 +1,6 @@
 //! The answers of mempool.space's gateway.
 
+mod conformance;
 mod matrix;
 
 use std::time::Duration;

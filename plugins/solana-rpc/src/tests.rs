@@ -1,4 +1,5 @@
 mod bench;
+mod conformance;
 mod faults;
 mod matrix;
 mod owned;
