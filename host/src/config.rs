@@ -28,6 +28,7 @@ mod reader;
 mod scenario;
 mod secret;
 mod service;
+mod size;
 mod source;
 mod store;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use self::scenario::{
 };
 pub use self::secret::{Secret, SecretSource, TextOrSecret};
 pub use self::service::{MetricsAccess, Service};
+pub use self::size::ByteSize;
 use self::source::Places;
 pub use self::store::{Keep, PostgresUrl, Store, StoreUrl};
 pub use self::webhook::{Webhook, WebhookUrl};

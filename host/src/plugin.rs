@@ -12,10 +12,12 @@
 pub mod audit;
 pub mod backend;
 pub mod catalog;
+pub mod child;
 pub mod file;
 mod loader;
 pub mod manifest;
 mod runtime;
+mod sandbox;
 mod services;
 mod trust;
 

@@ -6,7 +6,6 @@ pub mod decision;
 pub mod learned;
 pub mod meter;
 pub mod pacers;
-pub mod pending;
 pub mod record;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

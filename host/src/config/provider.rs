@@ -13,6 +13,10 @@ use super::options;
 use super::rate::{Quota, Window};
 use super::reader::Table;
 use super::secret::{Secret, TextOrSecret, names_a_secret};
+use super::size::ByteSize;
+
+/// Less than this and plugins do not start.
+const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
 
 /// `[providers.NAME]`.
 #[derive(Clone, Debug)]
@@ -49,6 +53,9 @@ pub struct Provider {
     pub breaker: BreakerKeys,
     /// Where the plugin runs. Default in the host's process.
     pub isolation: Isolation,
+    /// The most memory of a plugin in a process of its own, besides what the process itself has.
+    /// Default 512 MiB.
+    pub memory_max: ByteSize,
     /// As written; an object, checked against the schema that the plugin publishes.
     pub options: serde_json::Value,
 }
@@ -112,6 +119,7 @@ pub(super) fn read(name: ProviderName, mut table: Table<'_>) -> Option<Provider>
     let ca_file = table.optional::<PathBuf>("ca_file");
     let breaker = table.table("breaker").map(BreakerKeys::read);
     let isolation = table.required("isolation");
+    let memory_max = table.required::<ByteSize>("memory_max");
     let options = table.table("options").map(options::read);
 
     if let Some(endpoint) = &endpoint {
@@ -122,6 +130,9 @@ pub(super) fn read(name: ProviderName, mut table: Table<'_>) -> Option<Provider>
                 "holds {key} but there is no key; write api_key = { env = \"NAME\" }",
             );
         }
+    }
+    if memory_max.is_some_and(|size| size < MEMORY_MIN) {
+        table.wrong("memory_max", format_args!("must be at least {MEMORY_MIN}"));
     }
     if connections == Some(0) {
         table.wrong("connections", "must be at least 1");
@@ -153,6 +164,7 @@ pub(super) fn read(name: ProviderName, mut table: Table<'_>) -> Option<Provider>
         allow_http: allow_http?,
         breaker: breaker.unwrap_or_default(),
         isolation: isolation?,
+        memory_max: memory_max?,
         options: options.unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new())),
     })
 }

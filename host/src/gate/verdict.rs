@@ -97,6 +97,8 @@ impl Verdict {
             // A refused key is not mended by waiting for as long as a busy server says.
             Class::Unauthorized => hold(HoldReason::Unauthorized, None, message),
             Class::WrongChain => hold(HoldReason::WrongChain, None, message),
+            // Its process ended and starts again then: whoever found that out has counted it.
+            Class::PluginFault if retry_after.is_some() => Self::Neutral { class },
             Class::PluginFault => Self::PluginFault { message },
             Class::Missing
             | Class::Refused
@@ -133,7 +135,8 @@ mod tests {
     use super::*;
 
     fn way(class: Class) -> &'static str {
-        let verdict = Verdict::of(class, "words", Some(500), Some(Duration::from_secs(7)));
+        let pause = (class != Class::PluginFault).then_some(Duration::from_secs(7));
+        let verdict = Verdict::of(class, "words", Some(500), pause);
         match &verdict {
             Verdict::Success => "success",
             Verdict::Failure {
@@ -192,5 +195,13 @@ mod tests {
         for (class, expected) in table {
             assert_eq!(way(class), expected, "{class}");
         }
+    }
+
+    #[test]
+    fn a_plugin_that_starts_again_is_counted_once() {
+        let soon = Some(Duration::from_millis(100));
+        let verdict = Verdict::of(Class::PluginFault, "it starts again", None, soon);
+        let class = Class::PluginFault;
+        assert_eq!(verdict, Verdict::Neutral { class });
     }
 }

@@ -24,6 +24,7 @@ use scanhost_abi::{HostHandle, OpenRequest, ProviderObject, Root_Ref};
 use sha2::{Digest, Sha256};
 
 use super::{ErrorCode, PluginError, PluginFile};
+use crate::causes::with_causes;
 
 /// A plugin's code in this process.
 #[derive(Clone)]
@@ -40,20 +41,9 @@ impl Library {
     /// The step that failed.
     pub fn load(file: &PluginFile, copies: &Path) -> Result<Self, PluginError> {
         let fail = |code, message: String| PluginError::new(code, &file.path, message);
-        let copy = private_copy(file, copies).map_err(|error| {
-            let folder = copies.display();
-            let message = format!("failed to copy it to `{folder}`: {error}; is it writable?");
-            fail(ErrorCode::Copy, message)
-        })?;
-        let header = open(&copy).map_err(|message| fail(ErrorCode::Link, message))?;
-        check_layout(header).map_err(|message| fail(ErrorCode::Layout, message))?;
-        // SAFETY: the layout was just found compatible, in the direction that applies.
-        let root = unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
-            .map_err(|error| fail(ErrorCode::Constructor, one_line(&error)))?;
-        if root.manifest().as_str() != file.manifest_json {
-            let message = "the library tells another manifest than the file's section".to_owned();
-            return Err(fail(ErrorCode::Descriptor, message));
-        }
+        let copy = private_copy(file, copies)?;
+        let root =
+            enter(&copy, &file.manifest_json).map_err(|(code, message)| fail(code, message))?;
         Ok(Self {
             root,
             file: file.clone(),
@@ -92,9 +82,43 @@ impl std::fmt::Debug for Library {
     }
 }
 
-/// The file's bytes under their hash. One that is there already is read back and compared, since
-/// somebody else may have put it there.
-fn private_copy(file: &PluginFile, copies: &Path) -> std::io::Result<PathBuf> {
+/// Opens a private copy, checks the layout and takes the root module, which must tell `manifest`.
+pub(super) fn enter(copy: &Path, manifest: &str) -> Result<Root_Ref, (ErrorCode, String)> {
+    let header = open(copy).map_err(|message| (ErrorCode::Link, message))?;
+    check_layout(header).map_err(|message| (ErrorCode::Layout, message))?;
+    // SAFETY: the layout was just found compatible, in the direction that applies.
+    let root = unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
+        .map_err(|error| (ErrorCode::Constructor, one_line(&error)))?;
+    if root.manifest().as_str() != manifest {
+        let message = "the library tells another manifest than the file's section".to_owned();
+        return Err((ErrorCode::Descriptor, message));
+    }
+    Ok(root)
+}
+
+/// Maps what plugins need of the system, for a process that cannot open it later.
+#[cfg(target_os = "linux")]
+pub(super) fn preload() {
+    for name in ["libgcc_s.so.1", "libm.so.6"] {
+        // SAFETY: runs the constructors of the compiler's and the C library's own libraries, which
+        // this program is linked to as well.
+        let library = unsafe { OsLibrary::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
+        // One that is not there is not needed, or the dynamic loader says so when it is.
+        let _ = library.map(std::mem::forget);
+    }
+}
+
+/// The file's bytes in `copies`, under their hash.
+pub(super) fn private_copy(file: &PluginFile, copies: &Path) -> Result<PathBuf, PluginError> {
+    copy_to(file, copies).map_err(|error| {
+        let folder = copies.display();
+        let message = format!("failed to copy it to `{folder}`: {error}; is it writable?");
+        PluginError::new(ErrorCode::Copy, &file.path, message)
+    })
+}
+
+/// One that is there already is read back and compared, since somebody else may have put it there.
+fn copy_to(file: &PluginFile, copies: &Path) -> std::io::Result<PathBuf> {
     fs::create_dir_all(copies)?;
     fs::set_permissions(copies, fs::Permissions::from_mode(0o700))?;
     let path = copies.join(format!("{}.so", file.sha256));
@@ -119,12 +143,12 @@ fn open(path: &Path) -> Result<&'static LibHeader, String> {
     // SAFETY: runs the library's constructors. The operator vouches for the file: it lies in a
     // folder that only root and this user may write, and its hash may be pinned.
     let library = unsafe { OsLibrary::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| with_causes(&error))?;
     // SAFETY: a plugin exports a `LibHeader` under this name, which starts with an `AbiHeader`; the
     // symbol's address is the reference. `upgrade` checks the magic before anything else.
     let header =
         unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
-    let header = *header.map_err(|error| error.to_string())?;
+    let header = *header.map_err(|error| with_causes(&error))?;
     // Never unloaded: what comes from it lives as long as the process.
     std::mem::forget(library);
     header.upgrade().map_err(|error| one_line(&error))

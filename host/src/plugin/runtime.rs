@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// A poll that takes longer than this is a hang.
-const POLL_MAX: Duration = Duration::from_secs(5);
+pub(super) const POLL_MAX: Duration = Duration::from_secs(5);
 
 /// One thread that polls what a plugin's calls return.
 #[derive(Debug)]

@@ -111,14 +111,11 @@ impl HostServices for Services {
         call: abi::CallContext,
         request: abi::HttpRequest,
     ) -> BoxFuture<Result<abi::HttpResponse, abi::AbiError>> {
-        let Some(traffic) = self.calls.get(call.call) else {
-            let message = "a request outside of any call that is under way";
-            let error = abi::AbiError::new(abi::ErrorKind::PLUGIN_FAULT, message);
-            return Box::pin(std::future::ready(Err(error)));
+        let (open, exchange) = match self.request(call.call, request) {
+            Ok(begun) => begun,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        let client = self.client.clone();
-        let open = OpenRequest::new(&traffic);
-        let exchange = self.on_io(async move { exchange(&client, request, &traffic).await });
+        let exchange = self.on_io(exchange);
         Box::pin(async move {
             let _open = open;
             exchange.await.unwrap_or_else(|| {
@@ -157,7 +154,41 @@ impl HostServices for Services {
     }
 }
 
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Services {
+    /// A request of a call that is under way: it is open from now on, and sent by the future, which
+    /// wants a runtime of the host.
+    pub(super) fn request(
+        &self,
+        call: u64,
+        request: abi::HttpRequest,
+    ) -> Result<
+        (
+            OpenRequest,
+            impl Future<Output = Result<abi::HttpResponse, abi::AbiError>> + Send + use<>,
+        ),
+        abi::AbiError,
+    > {
+        let traffic = self.calls.get(call).ok_or_else(Self::outside)?;
+        let client = self.client.clone();
+        let open = OpenRequest::new(&traffic);
+        let exchange = async move { exchange(&client, request, &traffic).await };
+        Ok((open, exchange))
+    }
+
+    /// What a request gets that belongs to no call.
+    pub(super) fn outside() -> abi::AbiError {
+        let message = "a request outside of any call that is under way";
+        abi::AbiError::new(abi::ErrorKind::PLUGIN_FAULT, message)
+    }
+
     /// Runs `work` as a task of the I/O runtime that ends when the returned future is dropped.
     fn on_io<T: Send + 'static>(
         &self,
@@ -180,7 +211,7 @@ impl<T> Drop for AbortOnDrop<T> {
 }
 
 /// Counts a request as open for as long as the plugin waits for it.
-struct OpenRequest(Arc<Traffic>);
+pub(super) struct OpenRequest(Arc<Traffic>);
 
 impl OpenRequest {
     fn new(traffic: &Arc<Traffic>) -> Self {

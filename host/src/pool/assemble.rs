@@ -14,7 +14,7 @@ use super::client::{beside_token, http_client};
 use super::pacers::{Pacers, connections};
 use super::{Member, POOL_MAX, Pool};
 use crate::clock::SharedClock;
-use crate::config::{self, Chain, Config, Finding};
+use crate::config::{self, Chain, Config, Finding, Isolation};
 use crate::gate::{
     BreakerConfig, Gate, GateConfig, GateKey, Pacer, Persisted, ProviderType, WindowConfig,
 };
@@ -23,7 +23,7 @@ use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
 use crate::plugin::{
-    Catalog, ErrorCode, Manifest, OpenSettings, Opened, PluginError, Trust, audit,
+    Catalog, ErrorCode, Manifest, OpenSettings, Opened, PluginError, Trust, audit, child,
 };
 
 /// What the plugin folders say about a configuration.
@@ -66,7 +66,6 @@ pub fn check(config: &Config, catalog: &Catalog) -> Findings {
         place: config.place_of("plugins"),
         message: message.clone(),
     };
-    findings.errors.extend(super::pending::refused(config));
     findings.errors.extend(catalog.errors.iter().map(plain));
     findings.warnings.extend(catalog.warnings.iter().map(plain));
     findings.warnings.extend(
@@ -348,12 +347,6 @@ impl<'a> Assembler<'a> {
         let Some(file) = self.catalog.get(&provider.plugin) else {
             return Err(self.catalog.not_found(&provider.plugin));
         };
-        let host = self
-            .hosts
-            .entry(provider.plugin.clone())
-            .or_insert_with(|| PluginHost::load(file, &self.copies, &self.io))
-            .clone()
-            .map_err(|error| error.to_string())?;
         let connections = connections(self.config, provider, Some(&file.manifest));
         let client = http_client(provider, &file.manifest, connections, self.clock.clone())?
             .paced_by(self.pacers.of(&provider.name));
@@ -364,9 +357,25 @@ impl<'a> Assembler<'a> {
             identity: chain.identity.clone(),
             options: provider.options.clone(),
         };
-        let opened = host
-            .open(&settings, Arc::new(client), self.clock.clone())
-            .await;
+        let (client, clock) = (Arc::new(client), self.clock.clone());
+        let opened = match provider.isolation {
+            Isolation::None => {
+                let host = self
+                    .hosts
+                    .entry(provider.plugin.clone())
+                    .or_insert_with(|| PluginHost::load(file, &self.copies, &self.io))
+                    .clone();
+                match host {
+                    Ok(host) => host.open(&settings, client, clock).await,
+                    Err(error) => Err(error),
+                }
+            }
+            Isolation::Process => {
+                let memory_max = provider.memory_max.0;
+                let (copies, io) = (&self.copies, &self.io);
+                child::open(file, copies, &settings, memory_max, client, clock, io).await
+            }
+        };
         opened.map_err(|error| error.to_string())
     }
 

@@ -208,6 +208,7 @@ fn the_defaults_are_the_documented_numbers() {
     assert_eq!(provider.timeout, Duration::from_secs(15));
     assert_eq!(provider.connections, 8);
     assert_eq!(provider.isolation, Isolation::None);
+    assert_eq!(provider.memory_max.to_string(), "512MiB");
     assert_eq!(config.service.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
         config.store.keep.events,

@@ -16,11 +16,13 @@ const CANONICAL_MAX: usize = 256;
 
 /// A plugin's error, without secrets.
 pub(super) fn error_of(error: &abi::AbiError, redactor: &Redactor) -> CallError {
+    let class = class_of(error.kind);
     CallError {
-        class: class_of(error.kind),
+        class,
         message: redactor.redact_line(&clean(&error.message)),
         http_status: (error.http_status != 0).then_some(error.http_status),
-        retry_after: (error.retry_after_ms != 0)
+        // A fault of the plugin's own is no provider's pause, and not its to talk away.
+        retry_after: (error.retry_after_ms != 0 && class != Class::PluginFault)
             .then(|| Duration::from_millis(error.retry_after_ms)),
     }
 }
