@@ -32,6 +32,7 @@ mod cancels;
 mod content;
 mod faults;
 mod health;
+mod isolation;
 mod kills;
 mod lab;
 mod lists;
