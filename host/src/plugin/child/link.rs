@@ -95,16 +95,21 @@ impl Link {
     /// Writes on what was kept; ends when the link is broken.
     pub(super) async fn drive(&self) -> LinkError {
         loop {
-            self.behind.notified().await;
-            while self.is_behind() {
-                if let Err(error) = self.stream.writable().await {
+            if !self.is_behind() {
+                self.behind.notified().await;
+                continue;
+            }
+            match self.write_on() {
+                Ok(()) => continue,
+                Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return error,
+            }
+            tokio::select! {
+                writable = self.stream.writable() => if let Err(error) = writable {
                     return error.into();
-                }
-                match self.write_on() {
-                    Ok(()) => {}
-                    Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return error,
-                }
+                },
+                // A peer that reads nothing is found by what is kept for it.
+                () = self.behind.notified() => {}
             }
         }
     }
