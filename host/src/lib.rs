@@ -15,3 +15,4 @@ pub mod pool;
 pub mod scan;
 pub mod service;
 pub mod simulate;
+pub mod watch;

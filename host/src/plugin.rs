@@ -13,6 +13,7 @@ pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod child;
+pub mod derive;
 pub mod file;
 mod loader;
 pub mod manifest;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use backend::{Answer, Backend, CallError, Caps, Cost, OpenSettings, Opened, Outcome};
 pub use catalog::Catalog;
+pub use derive::{DeriveError, DeriveRequest, Derived, DerivedAddress};
 pub use file::PluginFile;
 pub use loader::Library;
 pub use manifest::Manifest;

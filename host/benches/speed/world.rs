@@ -209,6 +209,7 @@ impl Backend for AtOnce {
             tokens: true,
             pinned: false,
             min_height: false,
+            derive: false,
             cells_max: self.batch,
             addresses_max: self.batch,
             assets_max: 16,

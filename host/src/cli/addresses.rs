@@ -1,5 +1,7 @@
 //! `scanhost addresses`: sets that live in the store instead of in files.
 
+mod derive;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +35,8 @@ pub(super) enum Command {
         /// CSV with a header, or one address per line; `-` is standard input
         file: PathBuf,
     },
+    /// Print the addresses of a public key, as a list that `scan --addresses` takes
+    Derive(derive::Args),
     /// Print the sets, or the addresses of one
     List {
         /// Only sets of this chain
@@ -64,6 +68,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
                 .map_err(|error| CliError::Usage(error.to_string()))?;
             import(context, config, chain, &set, &file).await
         }
+        Command::Derive(args) => derive::run(args, context, config).await,
         Command::List { chain, set, format } => {
             let chains: Vec<String> = chain.into_iter().collect();
             let chain = match context::chains(config, &chains)?.as_slice() {

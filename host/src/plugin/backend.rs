@@ -10,10 +10,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::derive::{DeriveError, DeriveRequest, Derived};
 use crate::gate::RequestSlots;
 use crate::model::{Amount, Asset, ChainName, Class, Commitment, ProviderName};
 
 mod convert;
+pub(super) use convert::{canonical_of, class_of, clean};
 pub(super) mod in_process;
 pub(super) mod opened;
 
@@ -96,6 +98,8 @@ pub struct Caps {
     pub pinned: bool,
     /// Gives no amount older than a request's `min_height`.
     pub min_height: bool,
+    /// Derives addresses from public keys.
+    pub derive: bool,
     /// Most cells in a call.
     pub cells_max: usize,
     /// Most distinct addresses in a call.
@@ -199,6 +203,17 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
         request: BalancesRequest,
         budget: CallBudget,
     ) -> CallReport<Vec<Answer>>;
+
+    /// Addresses of a public key; nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`DeriveError`].
+    async fn derive(&self, _request: DeriveRequest) -> Result<Derived, DeriveError> {
+        Err(DeriveError::Unsupported(
+            "it derives no addresses".to_owned(),
+        ))
+    }
 }
 
 /// What a plugin's `open` is told.

@@ -216,6 +216,7 @@ impl Bench {
                 tokens: true,
                 pinned: false,
                 min_height: false,
+                derive: false,
                 cells_max: batch,
                 addresses_max: batch,
                 assets_max: 10,

@@ -230,6 +230,7 @@ impl Backend for Scripted {
             tokens: true,
             pinned: false,
             min_height: false,
+            derive: false,
             cells_max: self.script.batch as usize,
             addresses_max: self.script.addresses_per_call as usize,
             assets_max: self.assets as usize,

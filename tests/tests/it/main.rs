@@ -30,6 +30,7 @@ mod book;
 mod browser;
 mod cancels;
 mod content;
+mod derive;
 mod faults;
 mod health;
 mod isolation;

@@ -103,6 +103,7 @@ pub(super) fn caps_of(caps: &abi::Caps) -> Result<Caps, String> {
         tokens,
         pinned: caps.can & abi::CAP_PINNED != 0,
         min_height: caps.can & abi::CAP_MIN_HEIGHT != 0,
+        derive: caps.can & abi::CAP_DERIVE != 0,
         cells_max: limit("cells", caps.cells_per_call_max)?,
         addresses_max: limit("addresses", caps.addresses_per_call_max)?,
         assets_max: limit("assets", caps.assets_per_call_max)?,
@@ -129,7 +130,7 @@ pub(super) fn caps_of(caps: &abi::Caps) -> Result<Caps, String> {
 }
 
 /// A kind that this host does not know is a newer plugin's; it is taken for a server's failure.
-fn class_of(kind: abi::ErrorKind) -> Class {
+pub(in crate::plugin) fn class_of(kind: abi::ErrorKind) -> Class {
     match kind {
         abi::ErrorKind::TIMEOUT => Class::Timeout,
         abi::ErrorKind::TRANSPORT => Class::Transport,
@@ -152,7 +153,7 @@ fn class_of(kind: abi::ErrorKind) -> Class {
 }
 
 /// What a plugin says is untrusted: one line, no control characters, not too long.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::plugin) fn clean(text: &str) -> String {
     let mut line: String = text
         .chars()
         .take(MESSAGE_MAX)
@@ -165,7 +166,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// Addresses are told apart by their canonical form: an empty one would be the same for all.
-pub(super) fn canonical_of(address: &str) -> Result<String, CallError> {
+pub(in crate::plugin) fn canonical_of(address: &str) -> Result<String, CallError> {
     let printable = !address.chars().any(|char| char.is_control() || char == ' ');
     if (1..=CANONICAL_MAX).contains(&address.len()) && printable {
         return Ok(address.to_owned());

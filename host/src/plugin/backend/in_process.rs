@@ -193,6 +193,12 @@ impl Place for InProcess {
         let asked = async move { settle(provider.balances(call, request)).await };
         self.run(asked).await
     }
+
+    async fn derive(&self, request: abi::DeriveRequest) -> Said<abi::Derived> {
+        let provider = self.provider.clone();
+        let asked = async move { provider.derive(request) };
+        self.run(asked).await
+    }
 }
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);

@@ -14,6 +14,7 @@ use super::{Answer, Backend, BalancesRequest, CallBudget, CallError, CallReport,
 use crate::gate::RequestSlots;
 use crate::http::{HttpClient, Redactor};
 use crate::model::Class;
+use crate::plugin::derive::{DeriveError, DeriveRequest, Derived};
 use crate::plugin::services::Calls;
 
 /// What came back: the plugin's own answer or error, else why there is none.
@@ -39,6 +40,9 @@ pub(in crate::plugin) trait Place: Send + Sync + std::fmt::Debug {
         call: abi::CallContext,
         request: abi::BalancesRequest,
     ) -> Said<RVec<abi::Reading>>;
+
+    /// `derive`.
+    async fn derive(&self, request: abi::DeriveRequest) -> Said<abi::Derived>;
 }
 
 /// A provider that can be asked.
@@ -175,6 +179,11 @@ impl Backend for Opened {
             result,
             http_attempts,
         }
+    }
+
+    async fn derive(&self, request: DeriveRequest) -> Result<Derived, DeriveError> {
+        let said = self.place.derive(request.to_abi()).await;
+        request.settle(said.map_err(DeriveError::Fault)?)
     }
 }
 

@@ -27,6 +27,7 @@ fn caps(reads: (bool, bool), cells: usize, assets: usize, cost: Cost) -> Caps {
         tokens: reads.1,
         pinned: false,
         min_height: false,
+        derive: false,
         cells_max: cells,
         addresses_max: cells,
         assets_max: assets,
