@@ -35,6 +35,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 
+use crate::watch::{WARNING, is_private};
+
 /// Balances of many addresses on many chains, over provider plugins.
 #[derive(Debug, Parser)]
 #[command(name = "scanhost", version, about, max_term_width = 100)]
@@ -112,6 +114,11 @@ enum CliError {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before anything repeats one in a message.
+    let private = |argument: std::ffi::OsString| is_private(&argument.to_string_lossy());
+    if std::env::args_os().any(private) {
+        return exit_code(Err(CliError::Usage(format!("an argument {WARNING}"))));
+    }
     let cli = Cli::parse();
     // Virtual time needs a runtime of its own, and nothing of what the others start.
     if let Command::Simulate(args) = &cli.command {

@@ -8,6 +8,7 @@ use figment::value::{Dict, Tag, Value};
 
 use super::error::{Finding, Place, did_you_mean, normal, ticked};
 use super::source;
+use crate::watch::{WARNING, is_private};
 
 /// What a variable that overrides a setting starts with.
 pub const PREFIX: &str = "SCANHOST__";
@@ -66,6 +67,12 @@ pub(super) fn overrides(env: &Env, below: &Dict, findings: &mut Vec<Finding>) ->
             continue;
         };
         let name: Arc<str> = name.as_str().into();
+        if is_private(value) {
+            let message = WARNING.to_owned();
+            let place = Place::Env(name);
+            findings.push(Finding { place, message });
+            continue;
+        }
         match resolve(path, below) {
             Ok(keys) => {
                 let leaf = leaf(value, value_at(below, &keys));

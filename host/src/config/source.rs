@@ -8,6 +8,7 @@ use figment::value::{Dict, Empty, Tag, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Finding, Place};
+use crate::watch::{WARNING, is_private};
 
 /// Where the keys and values of one file stand, by path: `chains.bsc.assets[0].symbol`.
 #[derive(Debug, Default)]
@@ -138,6 +139,7 @@ impl Walk {
         let place = self.lines.place(span);
         self.places.values.insert(path.to_owned(), place.clone());
         let wrong = match value {
+            DeValue::String(text) if is_private(text) => WARNING.to_owned(),
             DeValue::String(text) => return Value::from(text.as_ref()),
             DeValue::Boolean(flag) => return Value::from(*flag),
             DeValue::Integer(int) => match i64::from_str_radix(int.as_str(), int.radix()) {

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use self::doubled::{Follow, Marks, Places};
 pub use self::stored::StoredRows;
 use crate::plugin::{Backend, CallError};
+use crate::watch::{HIDDEN, WARNING, is_private, is_private_line, may_be_private};
 
 /// Lines judged in one call of the plugin.
 const JUDGE_CHUNK: usize = 1_000;
@@ -216,9 +217,11 @@ impl<'a> ListReader<'a> {
     async fn take(
         &mut self,
         path: &Path,
-        chunk: Vec<Line>,
+        mut chunk: Vec<Line>,
         remark: &mut (dyn FnMut(Remark) + Send),
     ) -> Result<(), ListError> {
+        // Before any plugin sees them.
+        chunk.iter_mut().for_each(Line::hide_private);
         let mut told = |line: u64, message: String| {
             remark(Remark {
                 file: path.to_owned(),
@@ -236,9 +239,16 @@ impl<'a> ListReader<'a> {
                 Ok(canonical) => canonical,
                 Err(error) => {
                     self.invalid += 1;
+                    let (line, error) = match may_be_private(&line.address) {
+                        true => (Line::hidden(line.number), WARNING.to_owned()),
+                        false => (line, error),
+                    };
                     told(
                         line.number,
-                        format!("`{}` is no address: {error}", line.address),
+                        match error.as_str() {
+                            WARNING => format!("the line {WARNING}"),
+                            error => format!("`{}` is no address: {error}", line.address),
+                        },
                     );
                     self.keep(&Entry {
                         address: line.address,
@@ -298,7 +308,12 @@ impl<'a> ListReader<'a> {
                 tracing::warn!("a plugin cannot check addresses, the next one does: {error}");
             }
         }
-        Ok(chunk.iter().map(whole).collect())
+        // What nobody judges is sent as it stands, but for what nobody may see.
+        let as_it_stands = |line: &Line| match may_be_private(&line.address) {
+            true => Err(WARNING.to_owned()),
+            false => whole(line),
+        };
+        Ok(chunk.iter().map(as_it_stands).collect())
     }
 
     fn keep(&mut self, entry: &Entry) -> Result<(), ListError> {
@@ -419,6 +434,27 @@ struct Line {
     error: Option<String>,
 }
 
+impl Line {
+    /// A line that held a private key, without anything of it.
+    fn hidden(number: u64) -> Self {
+        Self {
+            number,
+            address: HIDDEN.to_owned(),
+            index: None,
+            label: None,
+            error: Some(WARNING.to_owned()),
+        }
+    }
+
+    /// Forgets the line if there is a private key in it, whatever else.
+    fn hide_private(&mut self) {
+        let label = self.label.as_deref();
+        if is_private(&self.address) || label.is_some_and(is_private) {
+            *self = Self::hidden(self.number);
+        }
+    }
+}
+
 /// The lines of a file: CSV with a header, CSV without one, or one address per line.
 ///
 /// Split by hand, since every remark names its line: a record never spans two.
@@ -495,6 +531,9 @@ impl Lines {
     fn line(&mut self, text: &[u8]) -> io::Result<Option<Line>> {
         if text.is_empty() || text.starts_with(b"#") {
             return Ok(None);
+        }
+        if std::str::from_utf8(text).is_ok_and(is_private_line) {
+            return Ok(Some(Line::hidden(self.number)));
         }
         let record = record_of(text)?;
         let columns = match self.columns {

@@ -1,5 +1,7 @@
 //! Addresses of public keys; private keys, wherever somebody puts one.
 
+mod private;
+
 use std::path::Path;
 
 use scanhost_tests::fixtures::{self, Abi};
