@@ -192,7 +192,8 @@ impl Connection {
                 }
                 ToHost::Validated { id, .. }
                 | ToHost::Identified { id, .. }
-                | ToHost::Balanced { id, .. } => {
+                | ToHost::Balanced { id, .. }
+                | ToHost::Derived { id, .. } => {
                     let waiting = self.lock().waiting.remove(&id);
                     // One that was called back a moment ago is answered by nobody's wish.
                     if let Some(waiting) = waiting {

@@ -1,7 +1,8 @@
 //! What host and child tell each other: a length, a kind, and the fields.
 
 use scanhost_abi::types::{
-    AbiError, BalancesRequest, CallContext, Caps, HttpRequest, HttpResponse, LogLevel, Reading,
+    AbiError, BalancesRequest, CallContext, Caps, DeriveRequest, Derived, HttpRequest,
+    HttpResponse, LogLevel, Reading,
 };
 use scanhost_abi::{RResult, RString, RVec};
 
@@ -92,6 +93,8 @@ frames! {
         6 = Answered { id: u64, answer: RResult<HttpResponse, AbiError>, },
         /// Still there?
         7 = Ping {},
+        /// Derive addresses.
+        8 = Derive { id: u64, request: DeriveRequest, },
     }
 }
 
@@ -116,6 +119,8 @@ frames! {
         8 = Log { level: LogLevel, message: RString, },
         /// Still there.
         9 = Pong {},
+        /// What was derived.
+        10 = Derived { id: u64, answer: RResult<Derived, AbiError>, },
     }
 }
 

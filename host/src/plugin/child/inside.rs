@@ -182,6 +182,10 @@ impl Calls {
                 let answer = settle(provider.balances(call, request)).await.into();
                 ToHost::Balanced { id, answer }
             }),
+            ToChild::Derive { id, request } => self.spawn(id, async move {
+                let answer = provider.derive(request).into();
+                ToHost::Derived { id, answer }
+            }),
             ToChild::Launch { .. }
             | ToChild::Cancel { .. }
             | ToChild::Answered { .. }
@@ -218,6 +222,10 @@ fn too_long(id: u64, answer: &ToHost) -> ToHost {
     let error = abi::AbiError::new(abi::ErrorKind::PLUGIN_FAULT, message);
     match answer {
         ToHost::Balanced { .. } => ToHost::Balanced {
+            id,
+            answer: RResult::RErr(error),
+        },
+        ToHost::Derived { .. } => ToHost::Derived {
             id,
             answer: RResult::RErr(error),
         },

@@ -361,6 +361,15 @@ impl Place for InChild {
             _ => Err(beside_the_question()),
         }
     }
+
+    async fn derive(&self, request: abi::DeriveRequest) -> Said<abi::Derived> {
+        let connection = self.connection().await?;
+        let question = |id| ToChild::Derive { id, request };
+        match connection.ask(None, question).await? {
+            ToHost::Derived { answer, .. } => Ok(good(&connection, answer)),
+            _ => Err(beside_the_question()),
+        }
+    }
 }
 
 /// Takes note of an answer that is none of an error: the child is worth starting at once.

@@ -4,8 +4,9 @@
 
 use scanhost_abi::abi_stable::std_types::RBox;
 use scanhost_abi::types::{
-    AbiError, AssetRef, BalancesRequest, CallContext, Caps, CellRef, Commitment, Cost, ErrorKind,
-    HttpMethod, HttpRequest, HttpResponse, LogLevel, Once, Reading, ReadingKind, Scope,
+    AbiError, AssetRef, BalancesRequest, CallContext, Caps, CellRef, Commitment, Cost,
+    DeriveRequest, Derived, DerivedAddress, ErrorKind, HttpMethod, HttpRequest, HttpResponse,
+    LogLevel, Once, Reading, ReadingKind, Scope,
 };
 use scanhost_abi::{ROption, RString, RVec, Tuple2};
 
@@ -144,4 +145,24 @@ record!(Caps {
     commitment_default: Commitment,
     once: Once,
     reserved: [u64; 6],
+});
+
+record!(DeriveRequest {
+    key: RString,
+    branch: u32,
+    start: u32,
+    count: u32,
+    reserved: [u64; 4],
+});
+
+record!(Derived {
+    branches: u32,
+    addresses: RVec<DerivedAddress>,
+    reserved: [u64; 4],
+});
+
+record!(DerivedAddress {
+    address: RString,
+    path: RString,
+    reserved: [u64; 2],
 });

@@ -184,6 +184,7 @@ mod tests {
             tokens: false,
             pinned: false,
             min_height: false,
+            derive: false,
             cells_max,
             addresses_max,
             assets_max,
