@@ -2,8 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use scanhost_abi::Tuple2;
 use scanhost_abi::types as abi;
-use scanhost_abi::{RVec, Tuple2};
 use serde::de::DeserializeOwned;
 
 use crate::amount::{clipped, shortened};
@@ -240,12 +240,11 @@ impl Response {
     #[cfg(any(test, feature = "test-kit"))]
     pub(crate) fn into_abi(self) -> abi::HttpResponse {
         let headers = self.headers.into_iter();
-        let headers: RVec<_> = headers
-            .map(|(name, value)| Tuple2(name.into(), value.into()))
-            .collect();
         abi::HttpResponse {
             status: self.status,
-            headers,
+            headers: headers
+                .map(|(name, value)| Tuple2(name.into(), value.into()))
+                .collect(),
             body: self.body.into(),
             reserved: [0; 4],
         }

@@ -227,7 +227,7 @@ fn nothing_is_overwritten_and_mistakes_are_told_with_what_to_do() {
     assert_eq!(code, Some(0), "{said}");
     let manifest = fs::read_to_string(desk.path().join("coin/Cargo.toml")).expect("it was written");
     assert!(
-        manifest.contains("scanhost-plugin-api = \"0.1\""),
+        manifest.contains("scanhost-plugin-api = { version = \"0.1\" }"),
         "{manifest}"
     );
 }

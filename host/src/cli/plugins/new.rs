@@ -125,7 +125,7 @@ fn by_version(version: &str) -> Result<String, CliError> {
             "`--api-version {version}` is no version; write one as in `--api-version 0.1`"
         )));
     }
-    Ok(format!("\"{}\"", version.trim()))
+    Ok(format!("version = \"{}\"", version.trim()))
 }
 
 /// The API beside which this program or this folder lies, as in a checkout of the source.
@@ -151,7 +151,7 @@ fn dependency(path: &Path) -> Result<String, CliError> {
             path.display()
         )));
     };
-    Ok(format!("{{ path = {} }}", toml::Value::from(text)))
+    Ok(format!("path = {}", toml::Value::from(text)))
 }
 
 fn is_api(folder: &Path) -> bool {
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn versions_cannot_break_out_of_their_place() {
-        assert_eq!(by_version(" 0.1 ").unwrap(), "\"0.1\"");
+        assert_eq!(by_version(" 0.1 ").unwrap(), "version = \"0.1\"");
         assert!(by_version("=0.1.0, <2").is_ok());
         for bad in ["", "0.1\"", "0.1\n[x]", "{ path = 1 }"] {
             assert!(by_version(bad).is_err(), "{bad:?} was taken");
