@@ -230,8 +230,9 @@ impl Desk {
     /// Holds a piece of configuration against the check, behind what the desk has anyway.
     fn check(&self, block: &Block) {
         let own = std::fs::read_to_string(self.path("scanhost.toml")).expect("it was written");
-        let text = format!("{own}\n{}", block.text);
-        std::fs::write(self.path("piece.toml"), text).expect("the folder is ours");
+        let mut whole = table(&own);
+        merge(&mut whole, table(&block.text));
+        std::fs::write(self.path("piece.toml"), whole.to_string()).expect("the folder is ours");
         let output = Command::new(built().join("scanhost"))
             .args(["--config", "piece.toml", "config", "check"])
             .current_dir(self.folder.path())
@@ -246,6 +247,23 @@ impl Desk {
             block.line,
             block.text
         );
+    }
+}
+
+fn table(text: &str) -> toml::Table {
+    text.parse()
+        .unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
+/// Writes what the reader adds over what there is: a piece may name a table that is there.
+fn merge(whole: &mut toml::Table, piece: toml::Table) {
+    for (key, value) in piece {
+        match (whole.get_mut(&key), value) {
+            (Some(toml::Value::Table(there)), toml::Value::Table(added)) => merge(there, added),
+            (_, value) => {
+                whole.insert(key, value);
+            }
+        }
     }
 }
 
