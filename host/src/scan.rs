@@ -11,6 +11,7 @@ pub mod commit;
 pub mod engine;
 pub mod forecast;
 pub mod identity;
+pub mod idle;
 pub mod list;
 pub mod order;
 pub mod pass;

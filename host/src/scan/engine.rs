@@ -359,7 +359,7 @@ async fn any_change(changes: &mut [watch::Receiver<u64>]) {
     select_all(changed).await;
 }
 
-async fn sleep_or_never(until: Option<Instant>) {
+pub(super) async fn sleep_or_never(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,

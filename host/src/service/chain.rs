@@ -26,6 +26,7 @@ use crate::ledger::{Ledger, LedgerError, PassEnd, PassKind, PassStatus};
 use crate::model::{Asset, PassId};
 use crate::pool::record::Recorder;
 use crate::scan::engine::Progress;
+use crate::scan::idle;
 use crate::scan::pass::RESUME_WITHIN;
 use crate::scan::source::{Source, SourceError};
 
@@ -357,12 +358,16 @@ impl Worker {
             let due = self.due();
             self.tell(|status| status.next_at = due);
             let due = due.map(|due| self.instant_of(due));
+            let idle = self.setup.clone();
+            // A pass tries its providers itself; a pool that is being replaced is let alone.
+            let may_try = self.active.is_empty() && self.setups.borrow().is_some();
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
                 Some(command) = self.inbox.recv() => self.obey(command).await,
                 Some(ended) = self.passes.join_next_with_id() => self.ended(ended),
                 () = until(due) => self.begin_set(None),
+                () = idle::watch(&idle.pool), if may_try => {}
             }
         }
         self.inbox.close();

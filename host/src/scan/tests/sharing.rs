@@ -3,6 +3,7 @@
 use super::*;
 use crate::gate::{Verdict, Why};
 use crate::pool::decision::{Purpose, Skip};
+use crate::scan::idle;
 
 fn answering(request: &BalancesRequest, _now: Duration) -> Result<Vec<Answer>, CallError> {
     Ok(honest(request))
@@ -397,4 +398,33 @@ async fn who_does_not_offer_what_is_left_is_said_so() {
     bench.scan(300).await;
     let said = reasons(&bench, 0, Purpose::Work);
     assert!(said.contains(&Skip::NotOffered), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_work_a_circuit_that_is_due_is_tried_by_who_the_provider_is() {
+    let mut bench = Bench::new(false)
+        .await
+        .with(10, answering)
+        .with(10, answering);
+    bench.expect_identity("test");
+    for member in &bench.pool.members {
+        let permit = member.gate.ask(crate::gate::Call::Identity).pass().unwrap();
+        permit.record(Verdict::Success);
+    }
+    for _ in 0..3 {
+        let gate = &bench.pool.members[0].gate;
+        let permit = gate.ask(crate::gate::Call::Work).pass().unwrap();
+        permit.record(Verdict::of(Class::Timeout, "earlier", None, None));
+    }
+    let idle =
+        |seconds| tokio::time::timeout(Duration::from_secs(seconds), idle::watch(&bench.pool));
+    idle(29).await.unwrap_err();
+    assert_eq!(bench.circuit(0), CircuitState::Open);
+    idle(2).await.unwrap_err();
+    assert_eq!(bench.circuit(0), CircuitState::Closed);
+    assert_eq!(
+        (bench.calls(0), bench.calls(1)),
+        (0, 0),
+        "no balance was asked for"
+    );
 }

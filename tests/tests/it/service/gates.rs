@@ -87,6 +87,25 @@ fn a_breaker_that_is_forced_closed_lets_calls_through_whatever_fails() {
 }
 
 #[test]
+fn a_provider_that_is_back_is_seen_to_be_though_nothing_is_scanned() {
+    let lab = lab();
+    let breaker = "breaker = { failures = 1, cooldown = \"300ms\" }";
+    lab.set_up(&Setup::of(&["first", "second"]).first(breaker));
+    lab.fault(Fault::at("first", Kind::Reset));
+    let served = Served::start(&lab.product);
+    assert_eq!(served.ended(&served.scan("bsc"))["status"], "complete");
+    assert_ne!(provider(&served, "first")["state"], "closed");
+    let balances = lab.asked("first").len();
+    lab.upstream.mend();
+    lab.wait_until(|| provider(&served, "first")["state"] == "closed");
+    assert_eq!(
+        lab.asked("first").len(),
+        balances,
+        "no balance was asked for"
+    );
+}
+
+#[test]
 fn what_cannot_be_forced_is_told() {
     let lab = lab();
     let served = Served::start(&lab.product);
