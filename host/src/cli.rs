@@ -95,7 +95,14 @@ enum Exit {
     Done,
     /// Some of it is unknown.
     Unknown,
+    /// Wrong usage, of which a child of this process has told.
+    Unusable,
+    /// A step that a child of this process did to its end; a plugin's own `exit(0)` is none.
+    StepDone,
 }
+
+/// The code of [`Exit::StepDone`].
+const STEP_DONE: u8 = 100;
 
 /// Why a command did not work.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +151,8 @@ fn exit_code(outcome: Result<Exit, CliError>) -> ExitCode {
     match outcome {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::Unknown) => ExitCode::from(3),
+        Ok(Exit::Unusable) => ExitCode::from(2),
+        Ok(Exit::StepDone) => ExitCode::from(STEP_DONE),
         Err(CliError::OutputClosed) => ExitCode::from(1),
         Err(CliError::Broken(message)) => {
             context::complain(&message);

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod child;
+mod conform;
 pub mod derive;
 pub mod file;
 mod loader;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use backend::{Answer, Backend, CallError, Caps, Cost, OpenSettings, Opened, Outcome};
 pub use catalog::Catalog;
+pub use conform::Specimen;
 pub use derive::{DeriveError, DeriveRequest, Derived, DerivedAddress};
 pub use file::PluginFile;
 pub use loader::Library;

@@ -18,7 +18,7 @@ use crate::pool::assemble;
 /// The surroundings of one command.
 #[derive(Debug)]
 pub(super) struct Context {
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     pub(super) env: Env,
     pub(super) clock: SharedClock,
 }

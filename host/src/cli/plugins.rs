@@ -26,11 +26,9 @@ pub(super) enum Command {
         /// The plugin's file
         file: PathBuf,
     },
-    /// Load a plugin file step by step and open a provider, without any network
-    Verify {
-        /// The plugin's file
-        file: PathBuf,
-    },
+    /// Load a plugin file step by step and hold it against the conformance checks, without any
+    /// network
+    Verify(verify::Args),
     /// Look at an endpoint through a plugin, without any configuration
     Try(try_::Args),
     /// Write the crate of a new plugin into ./NAME/
@@ -41,7 +39,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
     match command {
         Command::List { format } => list::run(format, context),
         Command::Inspect { file } => inspect::run(&file),
-        Command::Verify { file } => verify::run(&file, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
         Command::Try(args) => try_::run(args, context).await,
         Command::New(args) => new::run(&args),
     }

@@ -20,6 +20,7 @@ use scanhost_abi::abi_stable::abi_stability::abi_checking::check_layout_compatib
 use scanhost_abi::abi_stable::library::{
     AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL,
 };
+use scanhost_abi::types::AbiError;
 use scanhost_abi::{HostHandle, OpenRequest, ProviderObject, Root_Ref};
 use sha2::{Digest, Sha256};
 
@@ -63,14 +64,22 @@ impl Library {
         host: HostHandle,
         settings: String,
     ) -> Result<ProviderObject, String> {
+        self.open_raw(host, settings)
+            .map_err(|error| error.message.into_string())
+    }
+
+    /// The same, with all that the plugin says of a refusal.
+    pub(super) fn open_raw(
+        &self,
+        host: HostHandle,
+        settings: String,
+    ) -> Result<ProviderObject, AbiError> {
         let open = self.root.open();
         let request = OpenRequest {
             settings: settings.into(),
             reserved: [0; 4],
         };
-        open(host, request)
-            .into_result()
-            .map_err(|error| error.message.into_string())
+        open(host, request).into_result()
     }
 }
 

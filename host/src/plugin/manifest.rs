@@ -41,6 +41,36 @@ pub struct Manifest {
     pub features: Vec<String>,
     /// JSON Schema of the options table.
     pub options: Value,
+    /// What `plugins verify` asks for, by network.
+    #[serde(default)]
+    pub examples: std::collections::BTreeMap<String, Examples>,
+}
+
+/// Examples of what a network's addresses and assets are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Examples {
+    /// What the chain says of itself.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// Addresses of the network.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// What is none of them.
+    #[serde(default)]
+    pub invalid: Vec<String>,
+    /// What to ask for; empty is the native coin alone.
+    #[serde(default)]
+    pub assets: Vec<ExampleAsset>,
+}
+
+/// An asset of [`Examples`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ExampleAsset {
+    /// The token's contract or mint; none is the native coin.
+    #[serde(default)]
+    pub contract: Option<String>,
+    /// Its decimals.
+    pub decimals: u8,
 }
 
 /// Where a key goes in a request.

@@ -315,6 +315,8 @@ pub(crate) fn kind_name(kind: ErrorKind) -> String {
         ErrorKind::CANCELLED => "cancelled",
         ErrorKind::DECIMALS_MISMATCH => "decimals_mismatch",
         ErrorKind::INVALID_ADDRESS => "invalid_address",
+        ErrorKind::INVALID_KEY => "invalid_key",
+        ErrorKind::PRIVATE_KEY => "private_key",
         ErrorKind(code) => return format!("kind {code}"),
     };
     name.to_owned()

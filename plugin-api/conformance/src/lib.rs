@@ -28,4 +28,4 @@ pub use check::{Bench, CHECKS, Check, Verdict, check};
 pub use fault::Faults;
 pub use offline::{Answer, OfflineHost, Upstream};
 pub use sample::{Sample, SampleAsset};
-pub use subject::{Builtin, Subject};
+pub use subject::{Build, Builtin, Subject};

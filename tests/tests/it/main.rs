@@ -46,6 +46,7 @@ mod plan;
 mod plugins;
 mod plugins_new;
 mod plugins_try;
+mod plugins_verify;
 mod receiver;
 mod requests;
 mod retention;

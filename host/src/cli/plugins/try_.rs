@@ -26,7 +26,9 @@ use crate::pool::client::key_place;
 use crate::scan::identity::same_identity;
 use crate::scan::reconcile::reconcile;
 use asked::{Cell, cells, chunks, items, options};
-use told::{Requests, Told, TryFormat};
+use told::{Requests, Told};
+
+pub(super) use told::TryFormat;
 
 /// What chain and provider are called where a name is needed.
 const NAME: &str = "try";

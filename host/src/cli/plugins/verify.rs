@@ -1,10 +1,14 @@
-//! `scanhost plugins verify`: the load steps, one line each, until one fails.
+//! `scanhost plugins verify`: the load steps, one line each, until one fails; then the conformance
+//! checks.
 //!
 //! The library is opened through a private copy in a folder of its own, and one provider is opened
-//! on an endpoint that nobody serves. Nothing is sent.
+//! on an endpoint that nobody serves. Nothing is sent. The plugin's code runs in processes of their
+//! own alone, so that one that crashes is told as such.
+
+mod checked;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +16,27 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::super::context::Context;
-use super::super::output::{self, Out, plain};
+use super::super::output::{self, Out, json_line, plain};
 use super::super::{CliError, Exit};
+use super::try_::TryFormat;
 use super::unusable;
 use crate::config::Config;
 use crate::http::{Endpoint, HttpClient, ProviderHttp};
 use crate::model::ProviderName;
+use crate::plugin::audit;
 use crate::plugin::backend::PluginHost;
 use crate::plugin::{Backend, Caps, ErrorCode, OpenSettings, PluginError, PluginFile};
+use crate::pool::assemble;
 
 /// Longest wait for the library's own constructors.
 const LOAD_MAX: Duration = Duration::from_secs(10);
 /// An endpoint of this machine; no request is ever sent to it.
 const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// A step of its own: what is found may be allowed.
+const IMPORTS: &str = "imports";
+/// The step of a child that loads and opens.
+const LOAD: &str = "load";
 
 /// A load step and the code that it fails with.
 type Step = (&'static str, ErrorCode);
@@ -54,25 +66,65 @@ const LOAD_STEPS: [Step; 5] = [
     ("library and manifest agree", ErrorCode::Descriptor),
 ];
 
-pub(super) async fn run(path: &Path, context: &Context) -> Result<Exit, CliError> {
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The plugin's file
+    file: PathBuf,
+    /// Options of the provider, a JSON object
+    #[arg(long, value_name = "JSON")]
+    options: Option<String>,
+    /// Recorded traffic that answers as the service does, of `scanhost scan --record`
+    #[arg(long, value_name = "F")]
+    cassette: Option<PathBuf>,
+    /// Which provider of the recording answers [default: the only one]
+    #[arg(long, value_name = "NAME", requires = "cassette")]
+    provider: Option<String>,
+    /// Which network's addresses are valid [default: the first of the manifest]
+    #[arg(long, value_name = "N")]
+    network: Option<String>,
+    /// Addresses to ask for [default: the manifest's examples]
+    #[arg(long = "address", value_name = "A")]
+    addresses: Vec<String>,
+    /// What the chain says of itself [default: the manifest's example]
+    #[arg(long, value_name = "I")]
+    identity: Option<String>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: TryFormat,
+    /// What this process does for another one of these
+    #[arg(long, hide = true, value_name = "STEP")]
+    step: Option<String>,
+}
+
+pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    match args.step.as_deref() {
+        None => checked::run(&args, context),
+        Some(LOAD) => load_steps(&args, context).await,
+        Some(check) => checked::one(check, &args, context),
+    }
+}
+
+/// The load steps, in a process of their own: the plugin's code runs in them.
+async fn load_steps(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load_or_default()?;
     let mut report = Report {
         out: output::stdout(),
+        format: args.format,
     };
-    match verify(path, &loaded.config, context, &mut report).await? {
-        Ok(()) => Ok(Exit::Done),
+    match verify(args, &loaded.config, context, &mut report).await? {
+        Ok(()) => Ok(Exit::StepDone),
         Err(error) => Err(unusable(&error)),
     }
 }
 
 /// The outer error is ours, the inner one is the plugin's.
 async fn verify(
-    path: &Path,
+    args: &Args,
     config: &Config,
     context: &Context,
     report: &mut Report,
 ) -> Result<Result<(), PluginError>, CliError> {
-    let file = match PluginFile::read(path) {
+    let file = match PluginFile::read(&args.file) {
         Ok(file) => file,
         Err(error) => return report.failed_in(&FILE_STEPS, error),
     };
@@ -85,9 +137,22 @@ async fn verify(
             Err(error) => return report.failed("pinned hash", error),
         },
     }
-    let missing = manifest.check_options(&json!({}));
-    if missing.is_empty() {
-        report.ok("options may be left out")?;
+    match assemble::trust(config).check(&file) {
+        Ok(()) if file.imports.is_empty() => report.ok(IMPORTS)?,
+        Ok(()) => report.line(IMPORTS, &format!("allowed: {}", audit::told(&file.imports)))?,
+        Err(error) => return report.failed(IMPORTS, error),
+    }
+    let options = checked::options(args)?;
+    let missing = manifest.check_options(&options);
+    match (&args.options, missing.first()) {
+        (None, None) => report.ok("options may be left out")?,
+        (Some(_), None) => report.ok("options fit")?,
+        (Some(_), Some(error)) => {
+            let (path, message) = (&error.path, &error.message);
+            let message = format!("`--options`: `{path}`: {message}");
+            return Err(CliError::Usage(message));
+        }
+        (None, Some(_)) => {}
     }
     let folder = tempfile::tempdir().map_err(|error| {
         let temp = std::env::temp_dir();
@@ -105,7 +170,7 @@ async fn verify(
         report.line("open", &why)?;
         return Ok(Ok(()));
     }
-    match open(&host, context).await? {
+    match open(&host, args, options, context).await? {
         Ok(caps) => {
             report.ok("open")?;
             report.line("describe", &describe(&caps))?;
@@ -141,7 +206,12 @@ pub(super) async fn load(file: &PluginFile, copies: &Path) -> Result<PluginHost,
     }
 }
 
-async fn open(host: &PluginHost, context: &Context) -> Result<Result<Caps, PluginError>, CliError> {
+async fn open(
+    host: &PluginHost,
+    args: &Args,
+    options: serde_json::Value,
+    context: &Context,
+) -> Result<Result<Caps, PluginError>, CliError> {
     let provider = ProviderName::from("verify");
     let broken = |error: String| CliError::Broken(format!("failed to make a client: {error}"));
     let endpoint = Endpoint::parse(NOWHERE).map_err(|error| broken(error.to_string()))?;
@@ -150,22 +220,18 @@ async fn open(host: &PluginHost, context: &Context) -> Result<Result<Caps, Plugi
         context.clock.clone(),
     );
     let client = Arc::new(client.map_err(|error| broken(error.to_string()))?);
-    let networks = &host.library().file().manifest.networks;
     let mut settings = OpenSettings {
         chain: "verify".into(),
         provider,
-        network: networks
-            .first()
-            .map_or("mainnet", String::as_str)
-            .to_owned(),
-        identity: None,
-        options: json!({}),
+        network: checked::network(args, &host.library().file().manifest),
+        identity: args.identity.clone(),
+        options,
     };
     let clock = context.clock.clone();
     let first = host.open(&settings, client.clone(), clock.clone()).await;
     let opened = match first {
         // Some ask for a chain by its identity and cannot do without; any will do here.
-        Err(error) if error.code == ErrorCode::Open => {
+        Err(error) if error.code == ErrorCode::Open && settings.identity.is_none() => {
             settings.identity = Some("1".to_owned());
             let second = host.open(&settings, client, clock).await;
             second.map_err(|_| error)
@@ -192,11 +258,15 @@ fn describe(caps: &Caps) -> String {
 /// Prints each step as it is done, so that a plugin that kills the process shows where.
 struct Report {
     out: Out,
+    format: TryFormat,
 }
 
 impl Report {
     fn line(&mut self, step: &str, what: &str) -> Result<(), CliError> {
-        writeln!(self.out, "{step:<40}{}", plain(what))?;
+        match self.format {
+            TryFormat::Table => writeln!(self.out, "{step:<40}{}", plain(what))?,
+            TryFormat::Json => json_line(&mut self.out, &json!({"step": step, "result": what}))?,
+        }
         Ok(self.out.flush()?)
     }
 

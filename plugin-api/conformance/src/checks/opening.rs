@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scanhost_abi::types::{CAP_NATIVE, CAP_TOKENS, Commitment};
+use scanhost_abi::types::{CAP_DERIVE, CAP_NATIVE, CAP_TOKENS, Commitment};
 use serde_json::{Map, Value, json};
 
 use crate::ask::{describe as describe_error, sound};
@@ -58,7 +58,11 @@ pub(crate) fn manifest(bench: &Bench<'_>) -> Outcome<String> {
     };
     let caps = bench.caps()?;
     let said = words("capabilities");
-    for (bit, word) in [(CAP_NATIVE, "native"), (CAP_TOKENS, "tokens")] {
+    for (bit, word) in [
+        (CAP_NATIVE, "native"),
+        (CAP_TOKENS, "tokens"),
+        (CAP_DERIVE, "address_derivation"),
+    ] {
         match (caps.can & bit != 0, said.contains(&word)) {
             (true, false) => {
                 return failed(format!(

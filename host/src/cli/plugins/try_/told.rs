@@ -15,7 +15,7 @@ use crate::scan::reconcile::{CellOutcome, Known, Settled};
 
 /// How it is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum TryFormat {
+pub(in crate::cli::plugins) enum TryFormat {
     /// For people.
     #[default]
     Table,
