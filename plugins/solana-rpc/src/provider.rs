@@ -1,6 +1,6 @@
 //! Cells in, `getMultipleAccounts` out, readings back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 
@@ -166,7 +166,8 @@ impl SolanaRpc {
             .assets()
             .map(|asset| asset.contract.map(mint_address))
             .collect();
-        let wanted: HashSet<Pubkey> = parsed.iter().flatten().flatten().copied().collect();
+        // In one order, so that the same question is asked in the same words.
+        let wanted: BTreeSet<Pubkey> = parsed.iter().flatten().flatten().copied().collect();
         // A node from before a mint would tell that there is none.
         let view = View {
             commitment: request.commitment(),
@@ -195,7 +196,7 @@ impl SolanaRpc {
     async fn read_mints(
         &self,
         cx: &Cx,
-        wanted: HashSet<Pubkey>,
+        wanted: BTreeSet<Pubkey>,
         view: View,
     ) -> HashMap<Pubkey, Asked> {
         let unknown = || -> Vec<Pubkey> {
