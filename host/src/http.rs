@@ -17,6 +17,7 @@ mod observer;
 mod provider;
 mod request;
 mod retry_after;
+mod rig;
 mod secret;
 mod transport;
 
@@ -32,6 +33,7 @@ pub use observer::{Attempt, AttemptCounter, AttemptEnd, HttpObserver};
 pub use provider::{DEFAULT_BODY_MAX, DEFAULT_CONNECTIONS, DEFAULT_TIMEOUT, ProviderHttp};
 pub use request::{Method, Request, Response, UnknownMethod};
 pub use retry_after::{RETRY_AFTER_MAX, parse as parse_retry_after};
+pub use rig::Rig;
 pub use secret::Redactor;
 pub use transport::{
     Chunks, ProxySetting, ReqwestTransport, Transport, TransportError, TransportSettings,

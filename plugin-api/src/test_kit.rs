@@ -50,7 +50,7 @@ impl Kit {
     /// `scanhost scan --record`.
     #[must_use]
     pub fn replaying(cassette: Cassette, provider: &str) -> Self {
-        Self::over(cassette.upstream(provider))
+        Self::over(std::sync::Arc::new(cassette).upstream(provider))
     }
 
     fn over(upstream: scanhost_conformance::Upstream) -> Self {

@@ -1,5 +1,7 @@
 //! `scanhost scan`: read balances now and print them.
 
+mod drill;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 
+use self::drill::Drill;
 use super::context::{self, Context, say};
 use super::jobs::{self, Job};
 use super::output::{self, Format, Out};
@@ -55,11 +58,16 @@ pub(super) struct Args {
     /// Print every cell in the table, also zero balances
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    drill: drill::DrillArgs,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let cancel = cancel_on_signal()?;
-    let loaded = context.load()?;
+    let mut loaded = context.load()?;
+    // Imported sets are in the configured store, whatever store the run writes to.
+    let sets = loaded.config.clone();
+    let drill = Drill::new(&args.drill, &mut loaded.config)?;
     let config = &loaded.config;
     let catalog = context.catalog(config)?;
     let mut jobs = jobs::jobs(config, &args.chains, &args.addresses, &args.assets)?;
@@ -69,6 +77,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     };
     let target = output::Target::new(args.output.as_deref(), &files_in_use(&loaded, &jobs))?;
     let ledger = context.ledger(config).await?;
+    let sets = match drill.forgets() {
+        true => context.open_read_only(&sets).await.ok(),
+        false => None,
+    };
     let mut assembler = Assembler::new(
         config,
         &catalog,
@@ -77,10 +89,13 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         context.clock.clone(),
         tokio::runtime::Handle::current(),
     );
+    if let Some(rig) = drill.rig() {
+        assembler = assembler.rigged(rig);
+    }
     let mut scans = Vec::new();
     for job in jobs {
         let pool = assembler.pool(job.chain, only.as_ref()).await?;
-        let list = jobs::read_list(&job, &pool, Some(&ledger)).await?;
+        let list = jobs::read_list(&job, &pool, sets.as_ref().or(Some(&ledger))).await?;
         scans.push(Scan {
             chain: job.chain,
             assets: job.assets,
@@ -97,6 +112,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let bar = progress_bar(scans.iter().map(Scan::cells).sum());
     let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
     bar.finish_and_clear();
+    drill.finish()?;
     let mut out = target.open()?;
     let mut exit = Exit::Done;
     let mut broken = None;

@@ -20,6 +20,7 @@ use super::observer::{AttemptEnd, HttpObserver, OpenAttempt};
 use super::provider::ProviderHttp;
 use super::request::{Method, Request, Response};
 use super::retry_after;
+use super::rig::Rig;
 use super::secret::Redactor;
 use super::transport::{
     ReqwestTransport, Transport, TransportError, TransportSettings, WireRequest, WireResponse,
@@ -59,8 +60,8 @@ const RESERVED: [&str; 15] = [
 
 /// Sends requests to one provider.
 pub struct HttpClient {
-    name: ProviderName,
-    origin: Origin,
+    pub(super) name: ProviderName,
+    pub(super) origin: Origin,
     placed: Placed,
     tokens: Option<Tokens>,
     timeout: Duration,
@@ -68,9 +69,10 @@ pub struct HttpClient {
     connections: Semaphore,
     pacer: Pacer,
     transport: Arc<dyn Transport>,
-    watcher: Arc<dyn HttpObserver>,
-    redactor: Redactor,
-    clock: SharedClock,
+    pub(super) watcher: Arc<dyn HttpObserver>,
+    rig: Option<Arc<Rig>>,
+    pub(super) redactor: Redactor,
+    pub(super) clock: SharedClock,
 }
 
 // === impl HttpClient ===
@@ -144,6 +146,7 @@ impl HttpClient {
             pacer: Pacer::unlimited(clock.clone()),
             transport,
             watcher: Arc::new(()),
+            rig: None,
             redactor,
             clock,
         })
@@ -153,6 +156,13 @@ impl HttpClient {
     #[must_use]
     pub fn watched_by(mut self, watcher: Arc<dyn HttpObserver>) -> Self {
         self.watcher = watcher;
+        self
+    }
+
+    /// The client, in a drill.
+    #[must_use]
+    pub fn rigged(mut self, rig: Arc<Rig>) -> Self {
+        self.rig = Some(rig);
         self
     }
 
@@ -192,6 +202,18 @@ impl HttpClient {
     ///
     /// Dropping the future closes the request, frees the connection and tells `observer`.
     pub async fn send(
+        &self,
+        request: Request,
+        observer: &dyn HttpObserver,
+    ) -> Result<Response, HttpError> {
+        match &self.rig {
+            None => self.send_out(request, observer).await,
+            Some(rig) => rig.send(self, request, observer).await,
+        }
+    }
+
+    /// [`send`](Self::send) over the network.
+    pub(super) async fn send_out(
         &self,
         request: Request,
         observer: &dyn HttpObserver,

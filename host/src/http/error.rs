@@ -261,6 +261,14 @@ pub enum HttpError {
         /// Where to: scheme, host and port.
         to: String,
     },
+    /// Injected, or as it was recorded.
+    #[error("{message}")]
+    Drill {
+        /// What it counts as.
+        class: Class,
+        /// One line without secrets.
+        message: String,
+    },
 }
 
 // === impl NoToken ===
@@ -307,6 +315,7 @@ impl HttpError {
             Self::BodyTooLarge { .. } => Class::Malformed,
             Self::BadPath { .. } | Self::BadHeader { .. } => Class::PluginFault,
             Self::PacedOut { .. } => Class::RateLimited,
+            Self::Drill { class, .. } => *class,
         }
     }
 
@@ -322,7 +331,8 @@ impl HttpError {
             | Self::BadPath { .. }
             | Self::BadHeader { .. }
             | Self::TooManyRedirects { .. }
-            | Self::RedirectElsewhere { .. } => None,
+            | Self::RedirectElsewhere { .. }
+            | Self::Drill { .. } => None,
         }
     }
 

@@ -18,7 +18,8 @@ use crate::config::{self, Chain, Config, Finding, Isolation};
 use crate::gate::{
     BreakerConfig, Gate, GateConfig, GateKey, Pacer, Persisted, ProviderType, WindowConfig,
 };
-use crate::http::NewHttpClientError;
+use crate::http::{NewHttpClientError, Rig};
+
 use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
@@ -192,6 +193,7 @@ pub struct Assembler<'a> {
     /// The host's runtime.
     pub io: Handle,
     hosts: HashMap<PluginName, Result<PluginHost, PluginError>>,
+    rig: Option<Arc<Rig>>,
     pacers: Pacers,
     /// Keys of pacers that know what the ledger remembers.
     attached: HashSet<String>,
@@ -222,7 +224,15 @@ impl<'a> Assembler<'a> {
             clock,
             io,
             hosts: HashMap::new(),
+            rig: None,
         }
+    }
+
+    /// The same, for a drill: all clients get it.
+    #[must_use]
+    pub fn rigged(mut self, rig: Arc<Rig>) -> Self {
+        self.rig = Some(rig);
+        self
     }
 
     /// Goes on with the pacers of an earlier configuration; see [`Pacers::go_on_with`].
@@ -298,7 +308,7 @@ impl<'a> Assembler<'a> {
         let pacer = self.pacer(provider).await?;
         let (gate, is_same) = self.gate(chain, provider, key).await?;
         let file = self.catalog.get(&provider.plugin);
-        let connections = connections(self.config, provider, file.map(|file| &file.manifest));
+        let connections = self.connections(provider, file.map(|file| &file.manifest));
         let member = Member::new(
             provider.name.clone(),
             Arc::new(backend),
@@ -343,13 +353,25 @@ impl<'a> Assembler<'a> {
         Ok(pacer)
     }
 
+    /// In a drill that must come out alike each time, one request after the other: what a provider
+    /// is asked may depend on what it has answered.
+    fn connections(&self, provider: &config::Provider, manifest: Option<&Manifest>) -> u32 {
+        match &self.rig {
+            Some(rig) if rig.keeps_order() => 1,
+            _ => connections(self.config, provider, manifest),
+        }
+    }
+
     async fn open(&mut self, chain: &Chain, provider: &config::Provider) -> Result<Opened, String> {
         let Some(file) = self.catalog.get(&provider.plugin) else {
             return Err(self.catalog.not_found(&provider.plugin));
         };
-        let connections = connections(self.config, provider, Some(&file.manifest));
-        let client = http_client(provider, &file.manifest, connections, self.clock.clone())?
+        let connections = self.connections(provider, Some(&file.manifest));
+        let mut client = http_client(provider, &file.manifest, connections, self.clock.clone())?
             .paced_by(self.pacers.of(&provider.name));
+        if let Some(rig) = &self.rig {
+            client = client.rigged(rig.clone());
+        }
         let settings = OpenSettings {
             chain: chain.name.clone(),
             provider: provider.name.clone(),

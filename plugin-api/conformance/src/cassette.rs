@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -62,7 +63,12 @@ pub enum Recorded {
         body: Body,
     },
     /// No answer, and why.
-    Failure(String),
+    Failure {
+        /// What it counts as: `timeout`, `transport`, …
+        class: String,
+        /// A line for people.
+        why: String,
+    },
 }
 
 /// Bytes, as text where they are text.
@@ -79,6 +85,8 @@ pub enum Body {
 #[derive(Debug, Default)]
 pub struct Cassette {
     answers: HashMap<Question, Answers>,
+    /// Whether it was asked for what it does not hold.
+    missed: AtomicBool,
 }
 
 /// By what an answer is found.
@@ -235,11 +243,20 @@ impl Cassette {
             path: path.to_owned(),
             body: body.to_owned(),
         };
-        let answers = self.answers.get(&question)?;
+        let Some(answers) = self.answers.get(&question) else {
+            self.missed.store(true, Ordering::Relaxed);
+            return None;
+        };
         let mut told = answers.told.lock().unwrap_or_else(PoisonError::into_inner);
         let next = (*told).min(answers.recorded.len().saturating_sub(1));
         *told = next + 1;
         answers.recorded.get(next)
+    }
+
+    /// Whether anything was asked that it has no answer to.
+    #[must_use]
+    pub fn has_missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// The providers that were asked, each once.
@@ -266,7 +283,7 @@ impl Cassette {
     /// What one of its providers answered, as an upstream. What was not recorded is a failure of
     /// the transport that says so.
     #[must_use]
-    pub fn upstream(self, provider: &str) -> Upstream {
+    pub fn upstream(self: Arc<Self>, provider: &str) -> Upstream {
         let provider = provider.to_owned();
         Arc::new(move |request: &HttpRequest| {
             let method = match request.method {
@@ -276,7 +293,16 @@ impl Cassette {
             let fail = |why: String| Err(AbiError::new(ErrorKind::TRANSPORT, why));
             match self.answer(&provider, method, &request.path, &request.body) {
                 None => fail(not_recorded(method, &request.path)),
-                Some(Recorded::Failure(why)) => fail(why.clone()),
+                Some(Recorded::Failure { class, why }) => {
+                    let kind = match class.as_str() {
+                        "timeout" => ErrorKind::TIMEOUT,
+                        "rate_limited" => ErrorKind::RATE_LIMITED,
+                        "unauthorized" => ErrorKind::UNAUTHORIZED,
+                        "malformed" => ErrorKind::MALFORMED,
+                        _ => ErrorKind::TRANSPORT,
+                    };
+                    Err(AbiError::new(kind, why.as_str()))
+                }
                 Some(Recorded::Response {
                     status,
                     headers,

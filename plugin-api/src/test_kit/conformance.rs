@@ -114,7 +114,7 @@ impl Sample {
     /// of the recording was answered.
     #[must_use]
     pub fn cassette(mut self, cassette: Cassette, provider: &str) -> Self {
-        self.inner.upstream = Some(cassette.upstream(provider));
+        self.inner.upstream = Some(std::sync::Arc::new(cassette).upstream(provider));
         self
     }
 

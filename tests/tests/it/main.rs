@@ -31,6 +31,7 @@ mod browser;
 mod cancels;
 mod content;
 mod derive;
+mod drill;
 mod faults;
 mod health;
 mod isolation;

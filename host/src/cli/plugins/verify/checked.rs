@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::process::Command;
+use std::sync::Arc;
 
 use scanhost_conformance::{CHECKS, Cassette, Sample, SampleAsset, Verdict, check, child};
 use serde_json::{Value, json};
@@ -128,18 +129,29 @@ pub(super) fn one(id: &str, args: &Args, context: &Context) -> Result<Exit, CliE
     let file = PluginFile::read(&args.file).map_err(|error| unusable(&error))?;
     let trusted = crate::pool::assemble::trust(&loaded.config).check(&file);
     trusted.map_err(|error| unusable(&error))?;
-    let sample = sample(args, &file.manifest)?;
+    let recorded = cassette(args)?;
+    let sample = sample(args, &file.manifest, recorded.as_ref())?;
     let folder = tempfile::tempdir()
         .map_err(|error| CliError::Broken(format!("failed to make a temporary folder: {error}")))?;
     child::tell(|| match Library::load(&file, folder.path()) {
-        Ok(library) => Specimen::new(library).hold_against(check, &sample),
+        Ok(library) => match Specimen::new(library).hold_against(check, &sample) {
+            // It was not shown what it is judged by.
+            Verdict::Failed(why) if recorded.as_ref().is_some_and(|(it, _)| it.has_missed()) => {
+                Verdict::Skipped(format!("the recording lacks answers: {why}"))
+            }
+            verdict => verdict,
+        },
         Err(error) => Verdict::Failed(error.to_string()),
     })?;
     Ok(Exit::Done)
 }
 
 /// What the plugin is asked: the manifest's examples, and what the command line says instead.
-fn sample(args: &Args, manifest: &Manifest) -> Result<Sample, CliError> {
+fn sample(
+    args: &Args,
+    manifest: &Manifest,
+    recorded: Option<&(Arc<Cassette>, String)>,
+) -> Result<Sample, CliError> {
     let network = network(args, manifest);
     let mut sample = Sample::new(&network);
     let examples = manifest.examples.get(&network).cloned().unwrap_or_default();
@@ -155,8 +167,8 @@ fn sample(args: &Args, manifest: &Manifest) -> Result<Sample, CliError> {
         decimals: asset.decimals,
     });
     sample.assets = assets.collect();
-    if let Some((cassette, provider)) = cassette(args)? {
-        sample.upstream = Some(cassette.upstream(&provider));
+    if let Some((cassette, provider)) = recorded {
+        sample.upstream = Some(cassette.clone().upstream(provider));
     }
     Ok(sample)
 }
@@ -182,7 +194,7 @@ pub(super) fn options(args: &Args) -> Result<Value, CliError> {
     }
 }
 
-fn cassette(args: &Args) -> Result<Option<(Cassette, String)>, CliError> {
+fn cassette(args: &Args) -> Result<Option<(Arc<Cassette>, String)>, CliError> {
     let Some(path) = &args.cassette else {
         return Ok(None);
     };
@@ -201,5 +213,5 @@ fn cassette(args: &Args) -> Result<Option<(Cassette, String)>, CliError> {
             )));
         }
     };
-    Ok(Some((cassette, provider)))
+    Ok(Some((Arc::new(cassette), provider)))
 }
