@@ -996,6 +996,13 @@ export interface components {
                 pacer: Record<string, never>;
                 /** @description Its plugin. */
                 plugin: string;
+                /** @description The hash of the file that it was loaded from: `sha256:` and 64 hex digits. */
+                plugin_sha256?: string | null;
+                /**
+                 * @description The version of the plugin that runs, which is not what lies in the folder before a reload; null
+                 *     where it could not be loaded.
+                 */
+                plugin_version?: string | null;
                 /** @description As the operator named it. */
                 provider: string;
                 /** @description The same as a sentence. */
@@ -1267,6 +1274,13 @@ export interface components {
             pacer: Record<string, never>;
             /** @description Its plugin. */
             plugin: string;
+            /** @description The hash of the file that it was loaded from: `sha256:` and 64 hex digits. */
+            plugin_sha256?: string | null;
+            /**
+             * @description The version of the plugin that runs, which is not what lies in the folder before a reload; null
+             *     where it could not be loaded.
+             */
+            plugin_version?: string | null;
             /** @description As the operator named it. */
             provider: string;
             /** @description The same as a sentence. */

@@ -35,6 +35,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use context::Context;
 
+use crate::plugin::probe;
 use crate::watch::{WARNING, is_private};
 
 /// Balances of many addresses on many chains, over provider plugins.
@@ -126,6 +127,14 @@ pub fn main() -> ExitCode {
     if std::env::args_os().any(private) {
         return exit_code(Err(CliError::Usage(format!("an argument {WARNING}"))));
     }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == probe::ARGUMENT)
+    {
+        return probe::run(arguments.next().as_deref());
+    }
+    probe::by_this_program();
     let cli = Cli::parse();
     // Virtual time needs a runtime of its own, and nothing of what the others start.
     if let Command::Simulate(args) = &cli.command {

@@ -3,7 +3,8 @@
 //! The steps in order, each with an [`ErrorCode`]: `file` reads and judges the file alone, `audit`
 //! what it imports; `trust` holds it against what the operator allows; `catalog` finds it by its name;
 //! `manifest` checks options against the published schema;
-//! `loader` makes the private copy and crosses into foreign code for the first time;
+//! `libraries` has what is loaded; `probe` tries what is not in a process of its own, and `loader` makes
+//! the private copy and crosses into foreign code for the first time;
 //! `backend` calls it from then on, in a runtime of its own (`runtime`), with the host's
 //! `services` as its only way out.
 //!
@@ -16,8 +17,11 @@ pub mod child;
 mod conform;
 pub mod derive;
 pub mod file;
+pub mod libraries;
 mod loader;
+pub(crate) mod log;
 pub mod manifest;
+pub(crate) mod probe;
 mod runtime;
 mod sandbox;
 mod services;
@@ -31,6 +35,7 @@ pub use catalog::Catalog;
 pub use conform::Specimen;
 pub use derive::{DeriveError, DeriveRequest, Derived, DerivedAddress};
 pub use file::PluginFile;
+pub use libraries::Libraries;
 pub use loader::Library;
 pub use manifest::Manifest;
 pub use trust::Trust;
@@ -66,6 +71,12 @@ pub enum ErrorCode {
     Copy,
     /// The dynamic loader refuses it.
     Link,
+    /// Loading it ends the process.
+    LoadCrash,
+    /// Loading it does not end.
+    LoadDeadline,
+    /// The process has too many versions of it.
+    TooManyVersions,
     /// The library says something else than its stamp.
     Descriptor,
     /// Its types are laid out in another way.
@@ -79,6 +90,18 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// The code with that word, of those with which a library fails to load.
+    fn of_word(word: &str) -> Option<Self> {
+        [
+            Self::Link,
+            Self::Layout,
+            Self::Constructor,
+            Self::Descriptor,
+        ]
+        .into_iter()
+        .find(|code| code.as_str() == word)
+    }
+
     /// The stable word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -97,6 +120,9 @@ impl ErrorCode {
             Self::Options => "options",
             Self::Copy => "copy",
             Self::Link => "link",
+            Self::LoadCrash => "load_crash",
+            Self::LoadDeadline => "load_deadline",
+            Self::TooManyVersions => "too_many_versions",
             Self::Descriptor => "descriptor",
             Self::Layout => "layout",
             Self::Constructor => "constructor",

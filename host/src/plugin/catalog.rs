@@ -12,6 +12,8 @@ pub struct Catalog {
     found: BTreeMap<PluginName, PluginFile>,
     /// Files that look like libraries and are no plugins for this host.
     pub refused: Vec<PluginError>,
+    /// The plugins whose file was refused although it can be read.
+    refused_names: BTreeMap<PluginName, PluginError>,
     /// Oddities that the operator should know: shadowed files, absent folders.
     pub warnings: Vec<String>,
     /// Mistakes that nobody can decide but the operator: one name twice in a folder.
@@ -44,12 +46,13 @@ impl Catalog {
         self.found.values()
     }
 
-    /// The refused file that is probably the plugin of that name, by its file name.
+    /// The refused file that is the plugin of that name, or probably is, by its file name.
     #[must_use]
     pub fn refused_as(&self, name: &PluginName) -> Option<&PluginError> {
-        self.refused
-            .iter()
-            .find(|error| likely_named(&error.path, name))
+        let mut refused = self.refused.iter();
+        self.refused_names
+            .get(name)
+            .or_else(|| refused.find(|error| likely_named(&error.path, name)))
     }
 
     /// A sentence for a name that is not there: what is, where was looked, what is close.
@@ -61,11 +64,7 @@ impl Catalog {
             .map(|path| path.display().to_string())
             .collect();
         let folders = folders.join(", ");
-        if let Some(refused) = self
-            .refused
-            .iter()
-            .find(|error| likely_named(&error.path, name))
-        {
+        if let Some(refused) = self.refused_as(name) {
             return format!("plugin `{name}` was refused: {refused}");
         }
         let names: Vec<_> = self.found.keys().map(PluginName::as_str).collect();
@@ -99,7 +98,15 @@ impl Catalog {
         paths.sort();
         let mut here: BTreeMap<PluginName, PluginFile> = BTreeMap::new();
         for path in paths {
-            let file = PluginFile::read(&path).and_then(|file| trust.check(&file).map(|()| file));
+            let file = PluginFile::read(&path).and_then(|file| {
+                let allowed = trust.check(&file);
+                if let Err(error) = &allowed {
+                    let name = file.manifest.name.clone();
+                    let names = self.refused_names.entry(name);
+                    names.or_insert_with(|| error.clone());
+                }
+                allowed.map(|()| file)
+            });
             let file = match file {
                 Ok(file) => file,
                 Err(error) => {

@@ -27,6 +27,10 @@ use sha2::{Digest, Sha256};
 use super::{ErrorCode, PluginError, PluginFile};
 use crate::causes::with_causes;
 
+/// Of one whose stamp and root module differ.
+pub(super) const OTHER_MANIFEST: &str =
+    "the library tells another manifest than the file's section";
+
 /// A plugin's code in this process.
 #[derive(Clone)]
 pub struct Library {
@@ -41,14 +45,23 @@ impl Library {
     ///
     /// The step that failed.
     pub fn load(file: &PluginFile, copies: &Path) -> Result<Self, PluginError> {
-        let fail = |code, message: String| PluginError::new(code, &file.path, message);
-        let copy = private_copy(file, copies)?;
-        let root =
-            enter(&copy, &file.manifest_json).map_err(|(code, message)| fail(code, message))?;
-        Ok(Self {
-            root,
-            file: file.clone(),
-        })
+        Self::load_copy(file, &private_copy(file, copies)?)
+    }
+
+    /// Loads the private copy of a judged file.
+    pub(super) fn load_copy(file: &PluginFile, copy: &Path) -> Result<Self, PluginError> {
+        let fail = |(code, message)| PluginError::new(code, &file.path, message);
+        let root = enter(copy, &file.manifest_json).map_err(fail)?;
+        let mut file = file.clone();
+        // What is loaded is kept for ever; its bytes are not needed any more.
+        file.bytes = [].into();
+        Ok(Self { root, file })
+    }
+
+    /// Loads what lies at `copy` and reads the manifest that it tells. Where its pointers lie, this
+    /// ends the process.
+    pub(super) fn try_out(copy: &Path) -> Result<String, (ErrorCode, String)> {
+        Ok(root_of(copy)?.manifest().as_str().to_owned())
     }
 
     /// The file it came from.
@@ -93,14 +106,9 @@ impl std::fmt::Debug for Library {
 
 /// Opens a private copy, checks the layout and takes the root module, which must tell `manifest`.
 pub(super) fn enter(copy: &Path, manifest: &str) -> Result<Root_Ref, (ErrorCode, String)> {
-    let header = open(copy).map_err(|message| (ErrorCode::Link, message))?;
-    check_layout(header).map_err(|message| (ErrorCode::Layout, message))?;
-    // SAFETY: the layout was just found compatible, in the direction that applies.
-    let root = unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
-        .map_err(|error| (ErrorCode::Constructor, one_line(&error)))?;
+    let root = root_of(copy)?;
     if root.manifest().as_str() != manifest {
-        let message = "the library tells another manifest than the file's section".to_owned();
-        return Err((ErrorCode::Descriptor, message));
+        return Err((ErrorCode::Descriptor, OTHER_MANIFEST.to_owned()));
     }
     Ok(root)
 }
@@ -145,6 +153,15 @@ fn copy_to(file: &PluginFile, copies: &Path) -> std::io::Result<PathBuf> {
     out.sync_all()?;
     fs::rename(&draft, &path)?;
     Ok(path)
+}
+
+/// The root module of the library at `copy`: its constructors run, its layout is checked.
+fn root_of(copy: &Path) -> Result<Root_Ref, (ErrorCode, String)> {
+    let header = open(copy).map_err(|message| (ErrorCode::Link, message))?;
+    check_layout(header).map_err(|message| (ErrorCode::Layout, message))?;
+    // SAFETY: the layout was just found compatible, in the direction that applies.
+    unsafe { header.init_root_module_with_unchecked_layout::<Root_Ref>() }
+        .map_err(|error| (ErrorCode::Constructor, one_line(&error)))
 }
 
 fn open(path: &Path) -> Result<&'static LibHeader, String> {

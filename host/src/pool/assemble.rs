@@ -24,7 +24,7 @@ use crate::ledger::{Ledger, LedgerError, ProviderKey};
 use crate::model::{Asset, Class, PluginName, ProviderError, ProviderName};
 use crate::plugin::backend::PluginHost;
 use crate::plugin::{
-    Catalog, ErrorCode, Manifest, OpenSettings, Opened, PluginError, Trust, audit, child,
+    Catalog, ErrorCode, Libraries, Manifest, OpenSettings, Opened, PluginFile, Trust, audit, child,
 };
 
 /// What the plugin folders say about a configuration.
@@ -177,6 +177,17 @@ fn unreadable_assets<'c>(
     })
 }
 
+/// What a configuration was assembled with.
+#[derive(Debug)]
+pub struct Assembled {
+    /// One pacer per origin and credential.
+    pub pacers: Pacers,
+    /// What is loaded.
+    pub libraries: Libraries,
+    /// The file that each provider was opened from.
+    pub used: HashMap<ProviderName, PluginFile>,
+}
+
 /// Loads and opens what a configuration names.
 #[derive(Debug)]
 pub struct Assembler<'a> {
@@ -192,7 +203,16 @@ pub struct Assembler<'a> {
     pub clock: SharedClock,
     /// The host's runtime.
     pub io: Handle,
-    hosts: HashMap<PluginName, Result<PluginHost, PluginError>>,
+    libraries: Libraries,
+    /// What loading each file came to, by its hash: one that fails is tried once.
+    hosts: HashMap<String, Result<PluginHost, String>>,
+    /// The file that each provider is opened from, now and by the configuration before.
+    used: HashMap<ProviderName, PluginFile>,
+    used_before: HashMap<ProviderName, PluginFile>,
+    /// Plugins whose file was refused, which is told once.
+    refused: HashSet<PluginName>,
+    /// Who goes on with what its plugin was before, and why.
+    kept: Vec<Finding>,
     rig: Option<Arc<Rig>>,
     pacers: Pacers,
     /// Keys of pacers that know what the ledger remembers.
@@ -223,7 +243,12 @@ impl<'a> Assembler<'a> {
             ledger,
             clock,
             io,
+            libraries: Libraries::default(),
             hosts: HashMap::new(),
+            used: HashMap::new(),
+            used_before: HashMap::new(),
+            refused: HashSet::new(),
+            kept: Vec::new(),
             rig: None,
         }
     }
@@ -235,16 +260,26 @@ impl<'a> Assembler<'a> {
         self
     }
 
-    /// Goes on with the pacers of an earlier configuration; see [`Pacers::go_on_with`].
-    pub fn go_on_with(&mut self, before: &Pacers) {
+    /// Goes on with what an earlier configuration was assembled with: its pacers, see
+    /// [`Pacers::go_on_with`], and the libraries that are loaded. A plugin whose file is not usable any
+    /// more stays what it was.
+    pub fn go_on_with(&mut self, before: &Assembled) {
         // They know what the ledger remembers, and more.
-        self.attached.extend(self.pacers.go_on_with(before));
+        self.attached.extend(self.pacers.go_on_with(&before.pacers));
+        self.libraries = before.libraries.clone();
+        self.used_before.clone_from(&before.used);
     }
 
-    /// The pacers, for the configuration after this one.
+    /// What the configuration after this one goes on with, and which providers went on with what was
+    /// before this one, for the operator.
     #[must_use]
-    pub fn into_pacers(self) -> Pacers {
-        self.pacers
+    pub fn finish(self) -> (Assembled, Vec<Finding>) {
+        let assembled = Assembled {
+            pacers: self.pacers,
+            libraries: self.libraries,
+            used: self.used,
+        };
+        (assembled, self.kept)
     }
 
     /// The pool of a chain, of one provider only if `only` names it.
@@ -307,7 +342,7 @@ impl<'a> Assembler<'a> {
         };
         let pacer = self.pacer(provider).await?;
         let (gate, is_same) = self.gate(chain, provider, key).await?;
-        let file = self.catalog.get(&provider.plugin);
+        let file = self.used.get(&provider.name);
         let connections = self.connections(provider, file.map(|file| &file.manifest));
         let member = Member::new(
             provider.name.clone(),
@@ -363,9 +398,54 @@ impl<'a> Assembler<'a> {
     }
 
     async fn open(&mut self, chain: &Chain, provider: &config::Provider) -> Result<Opened, String> {
-        let Some(file) = self.catalog.get(&provider.plugin) else {
-            return Err(self.catalog.not_found(&provider.plugin));
+        let catalog = self.catalog;
+        let opened = match catalog.get(&provider.plugin) {
+            Some(file) => self.open_from(file, chain, provider).await,
+            None => {
+                if let Some(error) = catalog.refused_as(&provider.plugin)
+                    && self.refused.insert(provider.plugin.clone())
+                {
+                    crate::plugin::log::refused(provider.plugin.as_str(), error);
+                }
+                Err(catalog.not_found(&provider.plugin))
+            }
         };
+        let Err(why) = opened else { return opened };
+        let Some(before) = self.usable_before(provider) else {
+            return Err(why);
+        };
+        let Ok(opened) = self.open_from(&before, chain, provider).await else {
+            return Err(why);
+        };
+        let (name, version) = (&provider.name, &before.manifest.version);
+        let message = format!("provider `{name}` goes on with version {version} of it: {why}");
+        tracing::error!(provider = %name, "{message}");
+        self.kept.push(Finding {
+            place: self.config.place_of(&format!("providers.{name}.plugin")),
+            message,
+        });
+        Ok(opened)
+    }
+
+    /// What the provider was opened from before, if it is another file now and was not forbidden since.
+    fn usable_before(&self, provider: &config::Provider) -> Option<PluginFile> {
+        let before = self.used_before.get(&provider.name)?;
+        let now = self.catalog.get(&provider.plugin);
+        let changed = now.is_none_or(|now| now.sha256 != before.sha256);
+        let manifest = &before.manifest;
+        let usable = manifest.name == provider.plugin
+            && changed
+            && trust(self.config).check(before).is_ok()
+            && manifest.check_options(&provider.options).is_empty();
+        usable.then(|| before.clone())
+    }
+
+    async fn open_from(
+        &mut self,
+        file: &PluginFile,
+        chain: &Chain,
+        provider: &config::Provider,
+    ) -> Result<Opened, String> {
         let connections = self.connections(provider, Some(&file.manifest));
         let mut client = http_client(provider, &file.manifest, connections, self.clock.clone())?
             .paced_by(self.pacers.of(&provider.name));
@@ -380,25 +460,34 @@ impl<'a> Assembler<'a> {
             options: provider.options.clone(),
         };
         let (client, clock) = (Arc::new(client), self.clock.clone());
-        let opened = match provider.isolation {
+        let (opened, used) = match provider.isolation {
             Isolation::None => {
-                let host = self
-                    .hosts
-                    .entry(provider.plugin.clone())
-                    .or_insert_with(|| PluginHost::load(file, &self.copies, &self.io))
-                    .clone();
-                match host {
-                    Ok(host) => host.open(&settings, client, clock).await,
-                    Err(error) => Err(error),
-                }
+                let host = self.host(file).await?;
+                let opened = host.open(&settings, client, clock).await;
+                (opened, host.library().file().clone())
             }
             Isolation::Process => {
                 let memory_max = provider.memory_max.0;
                 let (copies, io) = (&self.copies, &self.io);
-                child::open(file, copies, &settings, memory_max, client, clock, io).await
+                let opened =
+                    child::open(file, copies, &settings, memory_max, client, clock, io).await;
+                (opened, file.clone())
             }
         };
-        opened.map_err(|error| error.to_string())
+        let opened = opened.map_err(|error| error.to_string())?;
+        self.used.insert(provider.name.clone(), used);
+        Ok(opened)
+    }
+
+    /// The code of a file in this process; one that fails is tried once.
+    async fn host(&mut self, file: &PluginFile) -> Result<PluginHost, String> {
+        if let Some(host) = self.hosts.get(&file.sha256) {
+            return host.clone();
+        }
+        let host = self.libraries.host(file, &self.copies, &self.io).await;
+        let host = host.map_err(|error| error.to_string());
+        self.hosts.insert(file.sha256.clone(), host.clone());
+        host
     }
 
     /// The gate, and whether endpoint, plugin and options are those that it remembers.

@@ -15,8 +15,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::model::ChainName;
 use crate::plugin::Catalog;
 use crate::pool::Pool;
-use crate::pool::assemble::{self, Assembler};
-use crate::pool::pacers::Pacers;
+use crate::pool::assemble::{self, Assembled, Assembler};
 
 /// What a configuration is made ready with.
 #[derive(Clone, Debug)]
@@ -44,8 +43,8 @@ pub struct Setup {
     pub catalog: Catalog,
     /// Its chains.
     pub chains: BTreeMap<ChainName, Arc<ChainSetup>>,
-    /// One pacer per origin and credential; the next setup goes on with those that it has too.
-    pacers: Pacers,
+    /// What the next setup goes on with, where it needs the same.
+    pub assembled: Assembled,
 }
 
 /// A chain and who can be asked about it.
@@ -106,7 +105,7 @@ impl Surroundings {
             Handle::current(),
         );
         if let Some(before) = before {
-            assembler.go_on_with(&before.pacers);
+            assembler.go_on_with(&before.assembled);
         }
         let mut chains = BTreeMap::new();
         for chain in config.chains.values() {
@@ -117,11 +116,11 @@ impl Surroundings {
             };
             chains.insert(chain.name.clone(), Arc::new(setup));
         }
-        let pacers = assembler.into_pacers();
+        let (assembled, kept) = assembler.finish();
         Ok(Setup {
-            warnings: loaded.warnings.clone(),
+            warnings: loaded.warnings.iter().cloned().chain(kept).collect(),
             chains,
-            pacers,
+            assembled,
             catalog,
             loaded,
         })

@@ -38,7 +38,7 @@ struct InProcess {
 #[derive(Clone, Debug)]
 pub struct PluginHost {
     library: Library,
-    runtime: Arc<PluginRuntime>,
+    pub(in crate::plugin) runtime: Arc<PluginRuntime>,
     io: Handle,
 }
 
@@ -51,23 +51,29 @@ impl PluginHost {
     ///
     /// The load step that failed.
     pub fn load(file: &PluginFile, copies: &Path, io: &Handle) -> Result<Self, PluginError> {
-        let library = Library::load(file, copies)?;
-        let name = file.manifest.name.as_str();
-        let runtime = PluginRuntime::start(name, io).map_err(|error| {
+        Self::start(Library::load(file, copies)?, io)
+    }
+
+    /// Starts the thread of a loaded library.
+    pub(in crate::plugin) fn start(library: Library, io: &Handle) -> Result<Self, PluginError> {
+        let file = library.file();
+        let runtime = PluginRuntime::start(file.manifest.name.as_str(), io).map_err(|error| {
             PluginError::new(ErrorCode::Open, &file.path, format!("its thread: {error}"))
         })?;
-        tracing::info!(
-            plugin = name,
-            version = file.manifest.version,
-            sha256 = file.sha256,
-            path = %file.path.display(),
-            "plugin `{name}` {} loaded", file.manifest.version
-        );
-        Ok(Self {
+        Ok(Self::new(library, Arc::new(runtime), io.clone()))
+    }
+
+    /// A loaded library with its thread.
+    pub(in crate::plugin) fn new(
+        library: Library,
+        runtime: Arc<PluginRuntime>,
+        io: Handle,
+    ) -> Self {
+        Self {
             library,
-            runtime: Arc::new(runtime),
-            io: io.clone(),
-        })
+            runtime,
+            io,
+        }
     }
 
     /// The library.

@@ -23,7 +23,7 @@ use crate::model::Class;
 use crate::plugin::backend::in_process::{OPEN_MAX, open_overdue, refusal};
 use crate::plugin::backend::opened::{Opened, Place, Said};
 use crate::plugin::services::{Calls, Services};
-use crate::plugin::{CallError, ErrorCode, OpenSettings, PluginError, PluginFile, loader};
+use crate::plugin::{CallError, ErrorCode, OpenSettings, PluginError, PluginFile, loader, log};
 
 /// The first wait before a child is started again; each further one is twice as long.
 pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -105,7 +105,9 @@ pub async fn open(
         services: Arc::new(services),
         io: io.clone(),
     };
-    let (running, caps, confinement) = plan.start().await?;
+    let started = plan.start().await;
+    log::attempt(file, "process", 0, started.as_ref().err());
+    let (running, caps, confinement) = started?;
     plan.tell(&confinement);
     let place = InChild {
         plan,

@@ -88,6 +88,11 @@ struct ProviderView {
     r#type: &'static str,
     /// Its plugin.
     plugin: String,
+    /// The version of the plugin that runs, which is not what lies in the folder before a reload; null
+    /// where it could not be loaded.
+    plugin_version: Option<String>,
+    /// The hash of the file that it was loaded from: `sha256:` and 64 hex digits.
+    plugin_sha256: Option<String>,
     /// Scheme, host and port of its endpoint.
     endpoint: String,
     /// `healthy`, `degraded` or `down`.
@@ -397,11 +402,14 @@ fn pacer_view(member: &Member) -> Value {
 fn not_loaded(setup: &Setup, chain: &ChainSetup, name: &ProviderName) -> ProviderView {
     let config = setup.loaded.config.providers.get(name);
     let why = chain.pool.unusable.iter().find(|it| it.provider == *name);
+    let file = setup.assembled.used.get(name);
     ProviderView {
         chain: chain.chain.name.to_string(),
         provider: name.to_string(),
         r#type: crate::gate::ProviderType::Scan.as_str(),
         plugin: config.map(|it| it.plugin.to_string()).unwrap_or_default(),
+        plugin_version: file.map(|it| it.manifest.version.clone()),
+        plugin_sha256: file.map(|it| format!("sha256:{}", it.sha256)),
         endpoint: config.map(|it| it.endpoint.origin()).unwrap_or_default(),
         status: crate::gate::HealthStatus::Down.as_str(),
         state: None,
