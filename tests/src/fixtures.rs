@@ -29,6 +29,8 @@ pub enum Abi {
     NewerMinor,
     /// The next major; the types are the same, only the version tells.
     OtherMajor,
+    /// The same version, with two fields of a type in another order.
+    Reordered,
 }
 
 /// A fixture that could not be built.
@@ -73,7 +75,7 @@ pub fn plugins() -> Result<PathBuf, FixtureError> {
     Ok(target.join("debug"))
 }
 
-/// The file of `fixture-echo`, `fixture-panics`, `fixture-hangs` or `fixture-garbage`, built.
+/// The file of one fixture, built.
 ///
 /// # Errors
 ///
@@ -88,16 +90,36 @@ pub fn plugin(name: &str) -> Result<PathBuf, FixtureError> {
 ///
 /// What could not be built.
 pub fn echo_that_aborts() -> Result<PathBuf, FixtureError> {
+    compiled("fixture-echo", "abort", &["-C", "panic=abort"])
+}
+
+/// The file of a later version of `fixture-echo`, in a folder of its own.
+///
+/// # Errors
+///
+/// What could not be built.
+pub fn second_echo() -> Result<PathBuf, FixtureError> {
+    compiled("fixture-echo", "second", &["--cfg", "second"])
+}
+
+/// The file of `fixture-constructs` that `hangs`, `exits`, `crashes` or `lies` when it is loaded, in
+/// a folder of its own.
+///
+/// # Errors
+///
+/// What could not be built.
+pub fn one_that(misbehaves: &str) -> Result<PathBuf, FixtureError> {
+    compiled("fixture-constructs", misbehaves, &["--cfg", misbehaves])
+}
+
+/// The file of a fixture that is compiled with `flags`, in a folder of its own.
+fn compiled(package: &str, name: &str, flags: &[&str]) -> Result<PathBuf, FixtureError> {
     let fixtures = root().join("tests/fixtures");
-    let target = fixtures.join("target/abort");
+    let target = fixtures.join("target").join(name);
     let _lock = lock()?;
-    let build = ["rustc", "--locked", "-p", "fixture-echo", "--"];
-    cargo(
-        &fixtures,
-        &target,
-        &[&build[..], &["-C", "panic=abort"]].concat(),
-    )?;
-    Ok(target.join("debug").join(library("fixture-echo")))
+    let build = ["rustc", "--locked", "-p", package, "--"];
+    cargo(&fixtures, &target, &[&build[..], flags].concat())?;
+    Ok(target.join("debug").join(library(package)))
 }
 
 /// The file of `fixture-echo` built against another version of the ABI, in a folder of its own.
@@ -125,6 +147,7 @@ fn build_copy(abi: Abi, package: &str) -> Result<PathBuf, FixtureError> {
         Abi::First => "first",
         Abi::NewerMinor => "newer-minor",
         Abi::OtherMajor => "other-major",
+        Abi::Reordered => "reordered",
     };
     let folder = root().join("tests/fixtures/target").join(name);
     let _lock = lock()?;
