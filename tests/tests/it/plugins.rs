@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod loading;
 mod secrets;
+mod together;
 mod trust;
 mod versions;
 
