@@ -19,6 +19,7 @@ mod error;
 mod fingerprint;
 mod layers;
 mod leaf;
+pub mod lock;
 mod log;
 mod options;
 mod plugins;
@@ -228,6 +229,21 @@ pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigErrors> {
     let next = "; `scanhost init` writes one, `--config FILE` names another";
     let text = read_text(path, "the configuration", next)?;
     load_text(path, &text, env)
+}
+
+/// [`load`], with the pins of the lock file beside it for plugins that have none of their own.
+///
+/// # Errors
+///
+/// As [`load`]; or the lock file is none.
+pub fn load_locked(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigErrors> {
+    let mut loaded = load(path, env)?;
+    for (name, pin) in lock::read(&lock::path_of(&loaded.file))? {
+        if loaded.config.plugins.pin(&name).is_none() {
+            loaded.config.plugins.pin.insert(name, pin);
+        }
+    }
+    Ok(loaded)
 }
 
 /// The text of the file that is `what`; `next` is what to do when there is none.

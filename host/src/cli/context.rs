@@ -37,6 +37,12 @@ impl Context {
         self.load_and_log(true)
     }
 
+    /// The configuration as it is written, whatever the lock file says.
+    pub(super) fn load_unlocked(&self) -> Result<Loaded, CliError> {
+        config::load(self.file.as_deref(), &self.env)
+            .map_err(|errors| CliError::Usage(errors.to_string()))
+    }
+
     /// The configuration, for a service: its log is not quiet by default.
     pub(super) fn load_for_service(&self) -> Result<Loaded, CliError> {
         self.load_and_log(false)
@@ -47,7 +53,7 @@ impl Context {
         if self.env.get("SCANHOST__LOG__FORMAT") == Some("json") {
             tell::in_form(LogFormat::Json);
         }
-        let loaded = config::load(self.file.as_deref(), &self.env)
+        let loaded = config::load_locked(self.file.as_deref(), &self.env)
             .map_err(|errors| CliError::Usage(errors.to_string()))?;
         start_log(&loaded.config, is_command);
         warn(&loaded.warnings);

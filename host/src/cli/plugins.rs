@@ -2,6 +2,7 @@
 
 mod inspect;
 mod list;
+mod lock;
 mod new;
 mod try_;
 mod verify;
@@ -26,6 +27,8 @@ pub(super) enum Command {
         /// The plugin's file
         file: PathBuf,
     },
+    /// Pin the files that lie in the folders, in the lock file beside the configuration
+    Lock(lock::Args),
     /// Load a plugin file step by step and hold it against the conformance checks, without any
     /// network
     Verify(verify::Args),
@@ -39,6 +42,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<Exit, Cli
     match command {
         Command::List { format } => list::run(format, context),
         Command::Inspect { file } => inspect::run(&file),
+        Command::Lock(args) => lock::run(&args, context),
         Command::Verify(args) => verify::run(args, context).await,
         Command::Try(args) => try_::run(args, context).await,
         Command::New(args) => new::run(&args),

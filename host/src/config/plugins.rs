@@ -1,6 +1,7 @@
 //! `[plugins]`: where plugin files lie and which files are the right ones.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::model::PluginName;
@@ -52,18 +53,33 @@ impl Plugins {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pin(pub [u8; 32]);
 
+impl Pin {
+    /// `sha256:` and 64 hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let hash = text.strip_prefix("sha256:")?;
+        hex::decode_to_slice(hash, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", hex::encode(self.0))
+    }
+}
+
 impl Leaf for Pin {
     fn read(item: &Item<'_>) -> Option<Self> {
-        let hash = item.text().and_then(|text| text.strip_prefix("sha256:"));
-        let mut bytes = [0; 32];
-        match hash.map(|hash| hex::decode_to_slice(hash, &mut bytes)) {
-            Some(Ok(())) => Some(Self(bytes)),
-            _ => item.expected("\"sha256:\" and 64 hex digits"),
+        match item.text().and_then(Self::parse) {
+            Some(pin) => Some(pin),
+            None => item.expected("\"sha256:\" and 64 hex digits"),
         }
     }
 
     fn shown(&self) -> String {
-        quoted(&format!("sha256:{}", hex::encode(self.0)))
+        quoted(&self.to_string())
     }
 }
 

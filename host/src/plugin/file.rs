@@ -104,7 +104,7 @@ impl PluginFile {
         }
         let message = format!(
             "pinned as sha256:{pinned}, but the file is sha256:{}; if you changed it, change \
-             [plugins.pin]",
+             [plugins.pin], or run `scanhost plugins lock`",
             self.sha256
         );
         Err(PluginError::new(

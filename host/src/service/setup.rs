@@ -74,7 +74,7 @@ impl Surroundings {
     ///
     /// Everything that is wrong, at once.
     pub fn read(&self) -> Result<(Loaded, Catalog), ConfigErrors> {
-        let mut loaded = config::load(self.file.as_deref(), &self.env)?;
+        let mut loaded = config::load_locked(self.file.as_deref(), &self.env)?;
         let catalog = assemble::catalog(&loaded.config, &self.executable_dir);
         let findings = assemble::check(&loaded.config, &catalog);
         if let Some(errors) = ConfigErrors::of(findings.errors) {

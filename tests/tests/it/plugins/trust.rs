@@ -50,6 +50,66 @@ async fn a_pinned_plugin_is_that_file_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn locked_plugins_are_those_files_or_none() {
+    let lab = Lab::start().await;
+    let file = built_fixture("fixture-echo");
+    let folder = lab.folder(&[&file]);
+    let service = echo_service().await;
+    let config = lab.config(&[&folder], "fixture-echo", &service, "");
+    let product = lab.product(&config);
+    let scan = |code| {
+        product
+            .run(&["scan", "--fresh", "--format", "json"])
+            .expect(code)
+    };
+    let lock = product.run(&["plugins", "lock"]).expect(0);
+    assert!(
+        lock.stdout.contains("`fixture-echo` is new"),
+        "{}",
+        lock.stdout
+    );
+    let written = fs::read_to_string(product.folder().join("scanhost.lock")).expect("it is there");
+    assert!(written.contains("fixture-echo = \"sha256:"), "{written}");
+    assert!(written.contains("bsc-rpc = \"sha256:"), "{written}");
+    assert_echoed(&scan(0));
+    let check = product.run(&["plugins", "lock", "--check"]).expect(0);
+    assert!(check.stdout.contains("as locked"), "{}", check.stdout);
+
+    let path = folder.join(file.file_name().expect("it is a file"));
+    let mut bytes = fs::read(&path).expect("it was copied");
+    bytes.push(0);
+    fs::write(&path, bytes).expect("the folder is ours");
+    let run = scan(3);
+    lab.expect_unharmed(&run);
+    assert_left_out(&run, "[hash_mismatch]");
+    assert!(
+        run.stderr.contains("scanhost plugins lock"),
+        "{}",
+        run.stderr
+    );
+    let check = product.run(&["plugins", "lock", "--check"]).expect(2);
+    assert!(
+        check.stderr.contains("`fixture-echo` has changed"),
+        "{}",
+        check.stderr
+    );
+    // The operator's own change.
+    let lock = product.run(&["plugins", "lock"]).expect(0);
+    assert!(
+        lock.stdout.contains("`fixture-echo` has changed"),
+        "{}",
+        lock.stdout
+    );
+    assert_echoed(&scan(0));
+
+    product.write("scanhost.lock", "nonsense");
+    let run = product.run(&["scan"]).expect(2);
+    assert!(run.stderr.contains("scanhost.lock"), "{}", run.stderr);
+    let _ = product.run(&["plugins", "lock"]).expect(0);
+    assert_echoed(&scan(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_everyone_may_write_is_not_loaded() {
     let lab = Lab::start().await;
     let file = fixtures::plugin("fixture-echo").unwrap_or_else(|error| panic!("{error}"));
