@@ -27,6 +27,7 @@ sanitize: rust nextest ## the ABI under AddressSanitizer, also across a loaded l
 	@scripts/sanitize.sh "$(TARGET)"
 
 bench: rust ## speed and memory against their targets, in one run of about three minutes
+	cargo build --release --locked -p scanhost-plugin-bsc-rpc
 	cargo bench --locked -p scanhost --bench speed
 
 soak: rust nextest ## the long forms of tests: kills, limits, memory (a quarter of an hour)

@@ -6,6 +6,7 @@
 
 mod bare;
 mod gate;
+mod isolation;
 mod memory;
 mod pace;
 mod scan;
@@ -16,12 +17,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use scanhost::clock::{SharedClock, SystemClock};
+use scanhost::plugin::child;
 use table::Table;
 
 /// Whatever keeps a measurement from being made.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<ExitCode, Failure> {
+    // A plugin's own process is this program too, as it is `scanhost`.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|it| it == child::ARGUMENT)
+    {
+        return Ok(child::serve());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -47,6 +56,9 @@ fn main() -> Result<ExitCode, Failure> {
     }
     if wanted("ledger") {
         runtime.block_on(scan::with_store(&mut table, &clock))?;
+    }
+    if wanted("isolation") {
+        runtime.block_on(isolation::run(&mut table, &clock))?;
     }
     if wanted("memory") {
         memory::run(&mut table)?;
