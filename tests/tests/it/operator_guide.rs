@@ -7,11 +7,12 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use scanhost_tests::product::built;
 
+use crate::guide::{Block, blocks};
 use crate::lab::wait_until;
 
 /// What the guide's addresses have in place of the service's own.
@@ -25,18 +26,6 @@ const NEEDS: [(&str, Option<&str>); 5] = [
     ("systemd", Some("it changes the machine")),
 ];
 
-/// A fenced block of the guide.
-#[derive(Debug)]
-struct Block {
-    line: usize,
-    /// The heading of the second level that it stands under.
-    section: String,
-    language: String,
-    text: String,
-    exit: i32,
-    needs: Option<String>,
-}
-
 /// The folder that the guide's reader works in, over the simulator.
 struct Desk {
     folder: tempfile::TempDir,
@@ -45,70 +34,24 @@ struct Desk {
     listen: String,
 }
 
-fn guide() -> Vec<Block> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operator.md");
-    let text = std::fs::read_to_string(path).expect("the guide is there");
-    let (mut section, mut exit, mut needs) = (String::new(), 0, None);
-    let mut blocks = Vec::new();
-    let mut open: Option<Block> = None;
-    for (index, line) in text.lines().enumerate() {
-        if let Some(block) = &mut open {
-            if line == "```" {
-                blocks.extend(open.take());
-            } else {
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-            continue;
-        }
-        let comment = line.strip_prefix("<!-- ");
-        let comment = comment.and_then(|it| it.strip_suffix(" -->")?.split_once(": "));
-        if let Some(heading) = line.strip_prefix("## ") {
-            heading.clone_into(&mut section);
-        } else if let Some(language) = line.strip_prefix("```") {
-            open = Some(Block {
-                line: index + 1,
-                section: section.clone(),
-                language: language.to_owned(),
-                text: String::new(),
-                exit: std::mem::take(&mut exit),
-                needs: needs.take(),
-            });
-        } else if let Some((word, value)) = comment {
-            match word {
-                "exit" => exit = value.parse().expect("exit codes are numbers"),
-                "needs" => needs = Some(value.to_owned()),
-                _ => panic!("line {}: {line}", index + 1),
-            }
-        }
+/// Why a block is not run, if it is not.
+fn left_out(block: &Block) -> Option<String> {
+    let needs = block.mark("needs")?;
+    let known = NEEDS.iter().find(|(need, _)| *need == needs);
+    let (_, why) = known.unwrap_or_else(|| panic!("line {}: needs {needs}", block.line));
+    if let Some(why) = why {
+        return Some(format!("needs {needs}: {why}"));
     }
-    assert!(open.is_none(), "a block has no end");
-    blocks
+    let found = Command::new(needs)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    found.is_err().then(|| format!("{needs} is not installed"))
 }
 
-// === impl Block ===
-
-impl Block {
-    /// Why it is not run, if it is not.
-    fn left_out(&self) -> Option<String> {
-        let needs = self.needs.as_deref()?;
-        let known = NEEDS.iter().find(|(need, _)| *need == needs);
-        let (_, why) = known.unwrap_or_else(|| panic!("line {}: needs {needs}", self.line));
-        if let Some(why) = why {
-            return Some(format!("needs {needs}: {why}"));
-        }
-        let found = Command::new(needs)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        found.is_err().then(|| format!("{needs} is not installed"))
-    }
-
-    fn is_service(&self) -> bool {
-        self.text
-            .lines()
-            .any(|line| line.starts_with("scanhost serve"))
-    }
+fn is_service(block: &Block) -> bool {
+    let mut lines = block.text.lines();
+    lines.any(|line| line.starts_with("scanhost serve"))
 }
 
 // === impl Desk ===
@@ -175,7 +118,7 @@ impl Desk {
         let said = self.said();
         assert_eq!(
             ended,
-            Some(block.exit),
+            Some(block.exit()),
             "line {line}:\n{text}\nit said:\n{said}"
         );
     }
@@ -295,7 +238,7 @@ fn every_block_of_the_operators_guide_does_what_it_says() {
     let mut desk = Desk::new();
     let mut section = String::new();
     let (mut ran, mut checked) = (0, 0);
-    for block in guide() {
+    for block in blocks("operator.md", &["exit", "needs"]) {
         if block.section != section {
             desk.stop();
             block.section.clone_into(&mut section);
@@ -304,11 +247,11 @@ fn every_block_of_the_operators_guide_does_what_it_says() {
             "sh" => {
                 let parsed = Command::new("bash").args(["-nc", &block.text]).status();
                 assert!(parsed.unwrap().success(), "line {}", block.line);
-                if let Some(why) = block.left_out() {
+                if let Some(why) = left_out(&block) {
                     eprintln!("line {}: not run, {why}", block.line);
                     continue;
                 }
-                if block.is_service() {
+                if is_service(&block) {
                     desk.serve(&block);
                 } else {
                     desk.run(&block);
