@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bitcoin::Network;
 use scanhost_plugin_api::prelude::*;
 
 use crate::service::{Service, ask};
@@ -14,7 +13,7 @@ use crate::{Options, address, derive};
 /// A provider of native Bitcoin balances behind an Esplora API.
 #[derive(Debug)]
 pub struct Esplora<S> {
-    network: Network,
+    network: String,
     batch: u32,
     tip: Tip,
     service: PhantomData<S>,
@@ -26,8 +25,9 @@ impl<S: Service> Provider for Esplora<S> {
 
     fn open(_host: Host, settings: Settings<Options>) -> Result<Self, Error> {
         let max_age = Duration::from_secs(settings.options.tip_max_age_secs.into());
+        S::check_network(&settings.network)?;
         Ok(Self {
-            network: address::network(&settings.network)?,
+            network: settings.network,
             batch: settings.options.batch.max(1),
             tip: Tip::new(max_age),
             service: PhantomData,
@@ -40,7 +40,7 @@ impl<S: Service> Provider for Esplora<S> {
             // No balance of an older block is kept; the tip around a call is certain.
             pinned: false,
             min_height: true,
-            derive: true,
+            derive: S::DERIVES,
             cells_per_call_max: self.batch,
             addresses_per_call_max: self.batch,
             cost: Cost {
@@ -52,7 +52,7 @@ impl<S: Service> Provider for Esplora<S> {
     }
 
     fn validate_address(&self, address: &str) -> Result<String, Error> {
-        address::canonical(address, self.network)
+        S::canonical(address, &self.network)
     }
 
     async fn identity(&self, cx: &Cx) -> Result<String, Error> {
@@ -86,7 +86,12 @@ impl<S: Service> Provider for Esplora<S> {
     }
 
     fn derive(&self, request: &Derive) -> Result<Derived, Error> {
-        derive::derive(request, self.network)
+        if !S::DERIVES {
+            return Err(Error::unsupported(
+                "no addresses are derived for this chain",
+            ));
+        }
+        derive::derive(request, address::network(&self.network)?)
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use scanhost_plugin_api::prelude::*;
 
+use crate::address;
+
 /// An operator of the Esplora API.
 ///
 /// The protocol is the same everywhere; the gateways in front of it are not.
@@ -14,6 +16,28 @@ pub trait Service: Send + Sync + 'static {
     /// What a 403 means. `None`: the key is refused. Otherwise the caller's address is banned, and
     /// the service is left alone for this long.
     const BAN: Option<Duration>;
+
+    /// Whether addresses are derived of public keys: of Bitcoin's alone.
+    const DERIVES: bool = true;
+
+    /// The canonical form of an address of a network, of which there is one name each in the
+    /// manifest; Bitcoin's by default.
+    ///
+    /// # Errors
+    ///
+    /// It is none; or the chain has no such network.
+    fn canonical(address: &str, network: &str) -> Result<String, Error> {
+        address::canonical(address, address::network(network)?)
+    }
+
+    /// Refuses a network that the chain does not have.
+    ///
+    /// # Errors
+    ///
+    /// Which there are.
+    fn check_network(network: &str) -> Result<(), Error> {
+        address::network(network).map(|_| ())
+    }
 }
 
 /// The answer to `request` if its status is 200, else the failure as this service means it.

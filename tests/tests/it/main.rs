@@ -39,6 +39,7 @@ mod isolation;
 mod kills;
 mod lab;
 mod lists;
+mod litecoin;
 mod memory;
 mod metrics;
 mod operator_guide;

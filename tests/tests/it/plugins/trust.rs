@@ -203,7 +203,14 @@ async fn no_plugin_of_ours_imports_what_the_host_does_for_it() {
         .run(&["plugins", "list", "--format", "json"])
         .expect(0);
     let rows = listed.rows();
-    for name in ["blockstream", "mempool", "bscscan", "bsc-rpc", "solana-rpc"] {
+    for name in [
+        "blockstream",
+        "mempool",
+        "bscscan",
+        "bsc-rpc",
+        "solana-rpc",
+        "litecoin-space",
+    ] {
         let row = rows.iter().find(|row| row["name"] == name);
         let row = row.unwrap_or_else(|| panic!("{name}: {}", listed.stdout));
         assert_eq!(row["state"], "usable", "{row}");
