@@ -212,6 +212,8 @@ pub struct Checkpoint {
 pub enum Reading {
     /// The provider answered.
     Known {
+        /// Whether there was ever a transaction with the address, where the provider tells it.
+        used: Option<bool>,
         /// Confirmed amount in the smallest unit.
         amount: Amount,
         /// Signed change that is not confirmed yet, where the chain tells one.

@@ -185,6 +185,7 @@ impl Script {
         let mut bytes = [0; 32];
         bytes[16..].copy_from_slice(&amount.to_be_bytes());
         Outcome::Known {
+            used: None,
             amount: Amount::from_be_bytes(bytes),
             pending: None,
             height: Some(45_000_000 + age),

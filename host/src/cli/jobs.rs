@@ -123,20 +123,25 @@ pub(super) async fn read_list(
     let mut remarks = Remarks::new(&job.chain.name);
     let mut remark = |remark: Remark| remarks.tell(&remark);
     let list = source::read(&job.source, job.chain, pool, ledger, &mut remark).await;
-    let list = list.map_err(|error| match error {
-        SourceError::List(ListError::Read { .. }) | SourceError::NoSet { .. } => {
-            CliError::Usage(error.to_string())
-        }
-        SourceError::List(ListError::Spool(_) | ListError::Plugin(_)) => {
-            CliError::Broken(error.to_string())
-        }
-        SourceError::Ledger(error) => error.into(),
-    })?;
+    let list = list.map_err(no_list)?;
     remarks.finish();
     if list.valid == 0 {
         say(&nothing_to_ask(job, list.invalid));
     }
     Ok(list)
+}
+
+/// A list that cannot be had: mostly the operator's to mend.
+pub(super) fn no_list(error: SourceError) -> CliError {
+    match error {
+        SourceError::List(ListError::Read { .. })
+        | SourceError::NoSet { .. }
+        | SourceError::Key { .. } => CliError::Usage(error.to_string()),
+        SourceError::List(ListError::Spool(_) | ListError::Plugin(_)) => {
+            CliError::Broken(error.to_string())
+        }
+        SourceError::Ledger(error) => error.into(),
+    }
 }
 
 /// That a job's lists have no address, where they are, and what to do.
@@ -152,7 +157,7 @@ fn nothing_to_ask(job: &Job<'_>, invalid: u64) -> String {
             };
             sets.map(list).collect()
         }
-        Source::Addresses(_) => Vec::new(),
+        Source::Addresses(_) | Source::Grown => Vec::new(),
     };
     if lists.is_empty() {
         return format!(

@@ -24,10 +24,10 @@ use crate::pool::Pool;
 use crate::pool::assemble::Assembler;
 use crate::pool::record::Recorder;
 use crate::scan::engine::{Ending, Patience, Progress};
-use crate::scan::list::AddressList;
+use crate::scan::list::{AddressList, Remark};
 use crate::scan::pass::{PassRun, RESUME_WITHIN, Stopped};
 use crate::scan::report::{Report, Row};
-use crate::scan::source::Source;
+use crate::scan::source::{self, Source};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -95,12 +95,20 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let mut scans = Vec::new();
     for job in jobs {
         let pool = assembler.pool(job.chain, only.as_ref()).await?;
+        let grows = matches!(job.source, Source::Sets);
+        if grows {
+            // What is new from here on was found by this run.
+            let kept = source::keep(job.chain, &pool, &ledger).await;
+            kept.map_err(jobs::no_list)?;
+        }
         let list = jobs::read_list(&job, &pool, sets.as_ref().or(Some(&ledger))).await?;
         scans.push(Scan {
             chain: job.chain,
             assets: job.assets,
             list,
-            pool,
+            kind: PassKind::Set,
+            grows,
+            pool: Arc::new(pool),
             patience: patience(job.chain, args.budget),
             fresh: args.fresh,
             ledger: &ledger,
@@ -110,15 +118,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         });
     }
     let bar = progress_bar(scans.iter().map(Scan::cells).sum());
-    let finished = futures_util::future::join_all(scans.iter().map(|scan| scan.run(&bar))).await;
+    let found = futures_util::future::join_all(scans.into_iter().map(|scan| scan.run_out(&bar)));
+    let found = found.await;
     bar.finish_and_clear();
     drill.finish()?;
     let mut out = target.open()?;
     let mut exit = Exit::Done;
     let mut broken = None;
     let mut printer = RowPrinter::new(args.format, args.all);
-    for (scan, finished) in scans.iter().zip(finished) {
-        if print(scan, &finished, &mut printer, &mut out).await? == Exit::Unknown {
+    for (scan, finished) in found.into_iter().flatten() {
+        if print(&scan, &finished, &mut printer, &mut out).await? == Exit::Unknown {
             exit = Exit::Unknown;
         }
         broken = broken.or(finished.broken);
@@ -143,7 +152,10 @@ struct Scan<'a> {
     chain: &'a Chain,
     assets: Vec<Asset>,
     list: AddressList,
-    pool: Pool,
+    kind: PassKind,
+    /// Whether it goes on with what its keys' sets have more afterwards.
+    grows: bool,
+    pool: Arc<Pool>,
     patience: Patience,
     fresh: bool,
     ledger: &'a Ledger,
@@ -163,6 +175,51 @@ struct Finished {
 impl Scan<'_> {
     fn cells(&self) -> u64 {
         self.list.valid.saturating_mul(self.assets.len() as u64)
+    }
+
+    /// Runs a pass, and another one of what was found behind used addresses, until nothing is.
+    async fn run_out(self, bar: &ProgressBar) -> Vec<(Self, Finished)> {
+        let mut found = Vec::new();
+        let mut next = Some(self);
+        while let Some(scan) = next {
+            let mut finished = scan.run(bar).await;
+            let goes_on = scan.grows && finished.broken.is_none() && !scan.cancel.is_cancelled();
+            next = match goes_on {
+                true => scan.grown(bar).await.unwrap_or_else(|error| {
+                    finished.broken = Some(error);
+                    None
+                }),
+                false => None,
+            };
+            found.push((scan, finished));
+        }
+        found
+    }
+
+    /// What the sets of keys have more than before this scan.
+    async fn grown(&self, bar: &ProgressBar) -> Result<Option<Self>, CliError> {
+        if self.chain.addresses.iter().all(|set| set.key.is_none()) {
+            return Ok(None);
+        }
+        let (ledger, mut remark) = (Some(self.ledger), |_: Remark| {});
+        let list = source::read(&Source::Grown, self.chain, &self.pool, ledger, &mut remark).await;
+        let list = list.map_err(jobs::no_list)?;
+        if list.valid == 0 {
+            return Ok(None);
+        }
+        let (name, more) = (&self.chain.name, list.valid);
+        bar.suspend(|| say(&format!("{name}: {more} more addresses, behind used ones")));
+        let scan = Self {
+            assets: self.assets.clone(),
+            list,
+            kind: PassKind::Spot,
+            pool: self.pool.clone(),
+            cancel: self.cancel.clone(),
+            progress: Arc::default(),
+            ..*self
+        };
+        bar.inc_length(scan.cells());
+        Ok(Some(scan))
     }
 
     /// Runs a pass. One that breaks has its rows all the same: what the store still tells.
@@ -188,11 +245,11 @@ impl Scan<'_> {
             assets: &self.assets,
             list: &self.list,
             pool: &self.pool,
-            kind: PassKind::Set,
+            kind: self.kind,
             patience: self.patience,
             ledger: self.ledger,
             clock: &self.context.clock,
-            settled: None,
+            settled: (self.kind == PassKind::Spot).then(Arc::default),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
         };
@@ -389,7 +446,7 @@ fn files_in_use(loaded: &Loaded, jobs: &[Job<'_>]) -> Vec<PathBuf> {
     }
     for job in jobs {
         match &job.source {
-            Source::Addresses(_) => {}
+            Source::Addresses(_) | Source::Grown => {}
             Source::Files(lists) => files.extend(lists.iter().cloned()),
             Source::Sets => {
                 files.extend(

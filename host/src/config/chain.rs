@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{Asset, ChainName, Commitment, ProviderName, Symbol};
+use crate::watch::{KeySet, WatchKey};
 
 use super::breaker::{Breaker, BreakerKeys};
 use super::error::{did_you_mean, normal, ticked};
@@ -107,6 +108,20 @@ words! {
     }
 }
 
+impl Leaf for WatchKey {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        match Self::new(item.text()?) {
+            Ok(key) if !key.expose().is_empty() => Some(key),
+            Ok(_) => item.wrong("is empty; write an extended public key or a descriptor"),
+            Err(warning) => item.wrong(warning),
+        }
+    }
+
+    fn shown(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
 impl Leaf for Commitment {
     fn read(item: &Item<'_>) -> Option<Self> {
         let words = [Self::Latest, Self::Confirmed, Self::Finalized];
@@ -140,13 +155,21 @@ pub struct Scan {
     pub order: ScanOrder,
 }
 
+/// Unused addresses of a key in a row after which no further one is looked for, as wallets have it
+/// (BIP 44).
+const GAP_DEFAULT: u32 = 20;
+/// One more call of a plugin than a wallet ever needs.
+const GAP_MAX: u32 = 1_000;
+
 /// One of `[[chains.NAME.addresses]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AddressSet {
     /// The set's name: `set`, else the file's name without its ending.
     pub name: String,
-    /// Where the list is; `None`: the store has it, imported before.
+    /// Where the list is; `None`: the store has it, imported before, or it is a key's.
     pub file: Option<PathBuf>,
+    /// Whose addresses it has.
+    pub key: Option<KeySet>,
 }
 
 pub(super) fn read(
@@ -346,13 +369,33 @@ fn address_sets(table: &mut Table<'_>) -> Vec<AddressSet> {
     for mut table in table.tables("addresses") {
         let file = table.optional::<PathBuf>("file");
         let set = table.optional::<String>("set");
-        if !table.has("file") && !table.has("set") {
+        let descriptor = table.optional::<WatchKey>("descriptor");
+        let xpub = table.optional::<WatchKey>("xpub");
+        let gap_limit = table.optional::<u32>("gap_limit");
+        let named = ["file", "descriptor", "xpub"].map(|key| table.has(key));
+        let sources = named.iter().filter(|it| **it).count();
+        if sources > 1 || sources == 0 && !table.has("set") {
             let message = format!(
-                "`{}`: write file = \"list.csv\", or set = \"NAME\" for an imported list",
+                "`{}`: write one of file = \"list.csv\", descriptor = \"wpkh(xpub…/0/*)\" and xpub = \
+                 \"xpub…\", or set = \"NAME\" for an imported list",
                 table.path
             );
             table.reader.error(table.place(), message);
         }
+        let gap_range = 1..=GAP_MAX;
+        match gap_limit {
+            Some(limit) if !gap_range.contains(&limit) => {
+                table.wrong("gap_limit", format_args!("is not from 1 to {GAP_MAX}"));
+            }
+            Some(_) if named[0] || sources == 0 => {
+                table.wrong("gap_limit", "goes with `descriptor` or `xpub`");
+            }
+            _ => {}
+        }
+        let key = descriptor.or(xpub).map(|key| KeySet {
+            key,
+            gap_limit: gap_limit.unwrap_or(GAP_DEFAULT),
+        });
         if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
             let message = format!(
                 "`{}.file`: there is no file `{}`",
@@ -362,7 +405,9 @@ fn address_sets(table: &mut Table<'_>) -> Vec<AddressSet> {
             table.reader.warn(table.place_of("file"), message);
         }
         let stem = file.as_ref().and_then(|file| file.file_stem());
-        let name = set.or_else(|| stem.map(|stem| stem.to_string_lossy().into_owned()));
+        let name = set
+            .or_else(|| stem.map(|stem| stem.to_string_lossy().into_owned()))
+            .or_else(|| key.as_ref().map(|it| format!("key-{}", it.key.id())));
         if let Some(name) = name {
             if sets.iter().any(|set| set.name == name) {
                 let key = if table.has("set") { "set" } else { "file" };
@@ -373,7 +418,7 @@ fn address_sets(table: &mut Table<'_>) -> Vec<AddressSet> {
                     ),
                 );
             }
-            sets.push(AddressSet { name, file });
+            sets.push(AddressSet { name, file, key });
         }
         table.finish();
     }

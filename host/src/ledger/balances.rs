@@ -1,6 +1,6 @@
 //! Balances and their history: what can be stored, and how it is read back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ruint::Uint;
 use sqlx::any::AnyRow;
@@ -28,6 +28,7 @@ pub struct KnownReading {
     pub(super) commitment: Commitment,
     pub(super) height: Option<i64>,
     pub(super) block_hash: Option<String>,
+    pub(super) used: bool,
     pub(super) source: ReadingSource,
 }
 
@@ -183,6 +184,7 @@ impl KnownReading {
         let Reading::Known {
             amount,
             pending,
+            used,
             at,
         } = reading
         else {
@@ -197,6 +199,7 @@ impl KnownReading {
             commitment: at.commitment,
             height: at.height.and_then(|height| i64::try_from(height).ok()),
             block_hash: at.block_hash.clone(),
+            used: *used == Some(true) || !amount.0.is_zero(),
             source,
         })
     }
@@ -292,6 +295,31 @@ impl HistoryRow {
 // === impl Ledger ===
 
 impl Ledger {
+    /// Those of these addresses that were ever used, as far as is known.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the store cannot be read.
+    pub async fn used_of(
+        &self,
+        chain: &ChainName,
+        addresses: Vec<String>,
+    ) -> Result<HashSet<String>, LedgerError> {
+        let sql = format!(
+            "SELECT DISTINCT address FROM balances \
+             WHERE chain = $1 AND used = 1 AND address IN {}",
+            self.engine().texts_of(2)
+        );
+        let rows = statement(sql)
+            .bind(chain.as_str())
+            .bind(texts(&addresses))
+            .all(self.readers(), "look for used addresses")
+            .await?;
+        rows.iter()
+            .map(|row| get(row, "balances", "address"))
+            .collect()
+    }
+
     /// At most `limit` balances behind `after`, ordered by chain, address and asset.
     ///
     /// # Errors

@@ -35,13 +35,15 @@ const BALANCES: Insert = Insert {
         Column::Text("block_hash"),
         Column::Bigint("observed_at"),
         Column::Text("pass_id"),
+        Column::Bigint("used"),
     ],
     on_conflict: "ON CONFLICT (chain, address, asset) DO UPDATE SET \
         amount = excluded.amount, amount_key = excluded.amount_key, \
         pending = excluded.pending, decimals = excluded.decimals, symbol = excluded.symbol, \
         commitment = excluded.commitment, scope = excluded.scope, provider = excluded.provider, \
         height = excluded.height, block_hash = excluded.block_hash, \
-        observed_at = excluded.observed_at, pass_id = excluded.pass_id \
+        observed_at = excluded.observed_at, pass_id = excluded.pass_id, \
+        used = CASE WHEN balances.used = 1 THEN 1 ELSE excluded.used END \
         WHERE excluded.observed_at >= balances.observed_at",
 };
 
@@ -466,6 +468,7 @@ impl Txn<'_> {
                 reading.block_hash,
                 reading.source.observed_at,
                 pass,
+                u8::from(reading.used),
             ])
         });
         self.insert(&BALANCES, rows.collect())

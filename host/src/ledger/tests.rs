@@ -131,6 +131,7 @@ fn at_height(
     height: Option<u64>,
 ) -> KnownReading {
     let reading = Reading::Known {
+        used: None,
         amount: amount.parse().unwrap(),
         pending: Some(-2_500),
         at: Checkpoint {

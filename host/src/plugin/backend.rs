@@ -162,6 +162,8 @@ pub enum Outcome {
         height: Option<u64>,
         /// Lower-case hex.
         block_hash: Option<String>,
+        /// Whether there was ever a transaction with the address, where the provider tells it.
+        used: Option<bool>,
     },
     /// Not answered.
     Unknown(CallError),

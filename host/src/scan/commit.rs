@@ -111,6 +111,7 @@ fn reading_of(known: &Known, commitment: Commitment) -> Reading {
     Reading::Known {
         amount: known.amount,
         pending: known.pending,
+        used: known.used,
         at: Checkpoint {
             height: known.height,
             block_hash: known.block_hash.clone(),

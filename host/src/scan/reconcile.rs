@@ -18,6 +18,8 @@ pub struct Known {
     pub height: Option<u64>,
     /// Lower-case hex.
     pub block_hash: Option<String>,
+    /// Whether there was ever a transaction with the address, where the provider tells it.
+    pub used: Option<bool>,
 }
 
 /// What came of a cell in one call.
@@ -73,11 +75,13 @@ impl Slot {
                 pending,
                 height,
                 block_hash,
+                used,
             }) => CellOutcome::Known(Known {
                 amount,
                 pending,
                 height,
                 block_hash,
+                used,
             }),
             Self::Answered(Outcome::Unknown(error)) => CellOutcome::Unknown(error),
             Self::Answered(Outcome::Invalid(error)) => CellOutcome::Invalid(error),
@@ -116,6 +120,7 @@ mod tests {
             pending: None,
             height: None,
             block_hash: None,
+            used: None,
         };
         Answer { cell, outcome }
     }

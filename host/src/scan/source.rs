@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use super::list::{AddressList, ListError, ListReader, Remark};
 use crate::config::Chain;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{AddressRow, Ledger, LedgerError};
 use crate::model::ChainName;
 use crate::pool::Pool;
+use crate::watch::{GapError, NoAddresses};
 
 /// Where addresses come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Source {
     Files(Vec<PathBuf>),
     /// The configured sets.
     Sets,
+    /// What the sets of keys have more than before: behind an address that was found to be used.
+    Grown,
     /// These addresses, in this order.
     Addresses(Vec<String>),
 }
@@ -35,6 +38,16 @@ pub enum SourceError {
         chain: ChainName,
         /// The set.
         set: String,
+    },
+    /// A key has no addresses.
+    #[error("chain `{chain}`: set `{set}`: {cause}")]
+    Key {
+        /// The chain.
+        chain: ChainName,
+        /// The set.
+        set: String,
+        /// Why.
+        cause: NoAddresses,
     },
     /// The store cannot be read.
     #[error(transparent)]
@@ -64,10 +77,21 @@ pub async fn read(
         }
         Source::Sets => {
             for set in &chain.addresses {
-                match &set.file {
-                    Some(file) => reader.read(file, remark).await?,
-                    None => read_set(ledger, chain, &set.name, &mut reader, remark).await?,
+                match (&set.file, &set.key) {
+                    (Some(file), _) => reader.read(file, remark).await?,
+                    (None, Some(key)) => {
+                        let rows = key.rows(&chain.name, pool, ledger).await;
+                        let rows = rows.map_err(|error| no_key(chain, &set.name, error))?;
+                        take(&mut reader, &set.name, rows, remark).await?;
+                    }
+                    (None, None) => read_set(ledger, chain, &set.name, &mut reader, remark).await?,
                 }
+            }
+        }
+        Source::Grown => {
+            if let Some(ledger) = ledger {
+                let rows = keep(chain, pool, ledger).await?;
+                take(&mut reader, "keys", rows, remark).await?;
             }
         }
         Source::Addresses(addresses) => {
@@ -77,6 +101,50 @@ pub async fn read(
         }
     }
     Ok(reader.finish(remark)?)
+}
+
+/// Brings the sets of keys in the store up to what is known to be used, and tells the addresses that
+/// are new in them.
+///
+/// # Errors
+///
+/// [`SourceError`] of the first set that cannot be had.
+pub async fn keep(
+    chain: &Chain,
+    pool: &Pool,
+    ledger: &Ledger,
+) -> Result<Vec<AddressRow>, SourceError> {
+    let mut new = Vec::new();
+    for set in &chain.addresses {
+        if let Some(key) = &set.key {
+            let rows = key.keep(&set.name, &chain.name, pool, ledger).await;
+            new.extend(rows.map_err(|error| no_key(chain, &set.name, error))?);
+        }
+    }
+    Ok(new)
+}
+
+/// Rows of a set, in their order.
+async fn take(
+    reader: &mut ListReader<'_>,
+    set: &str,
+    rows: Vec<AddressRow>,
+    remark: &mut (dyn FnMut(Remark) + Send),
+) -> Result<(), ListError> {
+    let rows = rows.into_iter();
+    let rows = rows.map(|row| (row.index, row.address, row.label));
+    reader.take_rows(set, rows.collect(), remark).await
+}
+
+fn no_key(chain: &Chain, set: &str, error: GapError) -> SourceError {
+    match error {
+        GapError::Key(cause) => SourceError::Key {
+            chain: chain.name.clone(),
+            set: set.to_owned(),
+            cause,
+        },
+        GapError::Ledger(error) => error.into(),
+    }
 }
 
 /// A set that was imported into the store.
@@ -93,11 +161,7 @@ async fn read_set(
         let page = ledger.set_page(&chain.name, set, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.index);
-        let rows = page
-            .into_iter()
-            .map(|row| (row.index, row.address, row.label))
-            .collect();
-        reader.take_rows(set, rows, remark).await?;
+        take(reader, set, page, remark).await?;
     }
     if after.is_none() {
         return Err(SourceError::NoSet {

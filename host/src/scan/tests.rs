@@ -131,6 +131,7 @@ fn honest(request: &BalancesRequest) -> Vec<Answer> {
 fn amount_of(address: &str) -> Outcome {
     let amount = address.trim_start_matches('a').parse().unwrap();
     Outcome::Known {
+        used: None,
         amount,
         pending: None,
         height: Some(1),

@@ -168,6 +168,8 @@ struct Worker {
 struct Active {
     task: tokio::task::Id,
     kind: PassKind,
+    /// Of addresses behind used ones.
+    grows: bool,
     /// Known once it has begun.
     scan: Arc<OnceLock<PassId>>,
     stop: StopSign,
@@ -486,6 +488,14 @@ impl Worker {
         self.begin(PassKind::Set, Source::Sets, None, begun);
     }
 
+    /// Scans what the sets of keys have more than before, if they have.
+    fn begin_grown(&mut self) {
+        let mut sets = self.setup.chain.addresses.iter();
+        if sets.any(|set| set.key.is_some()) && !self.shutdown.is_cancelled() {
+            self.begin(PassKind::Spot, Source::Grown, None, None);
+        }
+    }
+
     fn begin(
         &mut self,
         kind: PassKind,
@@ -493,6 +503,7 @@ impl Worker {
         assets: Option<Vec<Asset>>,
         begun: Option<oneshot::Sender<Result<Begun, StartError>>>,
     ) {
+        let grows = matches!(source, Source::Grown);
         let stop = StopSign::new();
         let scan = Arc::new(OnceLock::new());
         let task = PassTask {
@@ -509,6 +520,7 @@ impl Worker {
         self.active.push(Active {
             task: handle.id(),
             kind,
+            grows,
             scan,
             stop,
         });
@@ -535,7 +547,12 @@ impl Worker {
                 }
             }
         };
-        if active.kind == PassKind::Set {
+        let was_set = active.kind == PassKind::Set;
+        // One that found nothing more has no id.
+        if (was_set || active.grows) && active.scan.get().is_some() && ended.trouble.is_none() {
+            self.begin_grown();
+        }
+        if was_set {
             self.now = ended.again;
             self.tell(|status| status.trouble = ended.trouble);
         }

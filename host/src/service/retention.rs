@@ -202,6 +202,7 @@ mod tests {
             let reading = |cell: usize| {
                 let amount = if cell == 0 { 7 } else { round + cell };
                 let reading = Reading::Known {
+                    used: None,
                     amount: amount.to_string().parse().unwrap(),
                     pending: None,
                     at: Checkpoint {

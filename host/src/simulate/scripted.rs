@@ -360,6 +360,7 @@ fn known(cell: u32, amount: Amount) -> Answer {
             pending: None,
             height: None,
             block_hash: None,
+            used: None,
         },
     }
 }

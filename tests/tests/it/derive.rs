@@ -1,5 +1,6 @@
 //! Addresses of public keys; private keys, wherever somebody puts one.
 
+mod gap;
 mod private;
 
 use std::path::Path;

@@ -372,6 +372,7 @@ mod tests {
             pending: None,
             height: Some(9),
             block_hash: None,
+            used: None,
         };
         Answer { cell, outcome }
     }

@@ -149,6 +149,11 @@ fn every_key_is_in_the_reference() {
             let others = full["alerts"].as_array().unwrap();
             documented.extend(others.iter().flat_map(|it| it.as_table().unwrap().clone()));
         }
+        if path == "chains.example.addresses.0" {
+            // Nor any list of addresses.
+            let others = full["chains"]["example"]["addresses"].as_array().unwrap();
+            documented.extend(others.iter().flat_map(|it| it.as_table().unwrap().clone()));
+        }
         let errors = load_in_full(&toml::to_string(&bent).unwrap()).unwrap_err();
         let [error] = errors.findings() else {
             panic!("{path}: {errors}");

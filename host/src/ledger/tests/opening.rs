@@ -152,7 +152,7 @@ async fn an_older_schema_is_migrated_after_a_backup() {
     sql(
         &store.path(),
         "DROP VIEW provider_health; DROP TABLE decisions; DROP TABLE pacer; \
-         DROP TABLE webhooks; DROP TABLE alerts; \
+         DROP TABLE webhooks; DROP TABLE alerts; ALTER TABLE balances DROP COLUMN used; \
          DELETE FROM _sqlx_migrations WHERE version > 20261121000000",
     )
     .await;
@@ -162,6 +162,10 @@ async fn an_older_schema_is_migrated_after_a_backup() {
     let ledger = store.open().await;
     assert!(ledger.all_providers().await.unwrap().is_empty());
     assert!(balance(&ledger, "0xaa", &bnb()).await.is_some());
+    // What held something was used.
+    let asked = vec!["0xaa".to_owned(), "0xbb".to_owned()];
+    let used = ledger.used_of(&"bsc".into(), asked).await.unwrap();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["0xaa"]);
     let backup = store
         .folder
         .path()

@@ -40,6 +40,7 @@ pub(super) fn answer_of(reading: &abi::Reading, redactor: &Redactor) -> Answer {
             pending: has(abi::READING_HAS_PENDING).then(|| i128::from_be_bytes(reading.pending)),
             height: has(abi::READING_HAS_HEIGHT).then_some(reading.height),
             block_hash: has(abi::READING_HAS_BLOCK_HASH).then(|| hex::encode(reading.block_hash)),
+            used: has(abi::READING_TELLS_USE).then(|| has(abi::READING_USED)),
         },
         abi::ReadingKind::UNKNOWN => Outcome::Unknown(error("unknown without a reason")),
         abi::ReadingKind::INVALID => Outcome::Invalid(error("invalid without a reason")),

@@ -256,6 +256,7 @@ fn reading<'a>(cell: &'a Cell, outcome: &'a CellOutcome) -> Reading<'a> {
             pending,
             height,
             block_hash,
+            used: _,
         }) => Reading {
             status: "known",
             amount: Some(amount.to_string()),
