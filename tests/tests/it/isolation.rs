@@ -1,5 +1,7 @@
 //! Plugins in processes of their own: whatever they do, the scan and the service go on.
 
+mod real;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
