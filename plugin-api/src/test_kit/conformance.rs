@@ -184,7 +184,7 @@ fn say(line: &str) {
 /// // src/tests/conformance.rs
 /// # use scanhost_plugin_api::prelude::*;
 /// # #[derive(Deserialize, JsonSchema)]
-/// # struct Options {}
+/// # pub struct Options {}
 /// # pub struct Example;
 /// # #[async_trait]
 /// # impl Provider for Example {
