@@ -1,7 +1,7 @@
 //! Litecoin balances from litecoinspace.org, or from any Esplora host that serves Litecoin.
 //!
 //! The protocol is in [`scanhost_esplora`]; what is Litecoin's own is the form of its addresses, in
-//! [`address`].
+//! `address`.
 //!
 //! litecoinspace.org is a mempool instance for Litecoin: `https://litecoinspace.org/api`, testnet at
 //! `/testnet/api`. Its limits are not published; the manifest assumes those of mempool.space. The
