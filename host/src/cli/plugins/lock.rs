@@ -17,6 +17,9 @@ pub(in crate::cli) struct Args {
     /// Write nothing; exit 2 where the folders hold something else than the lock file says
     #[arg(long)]
     check: bool,
+    /// Forget the pins of plugins that are not found
+    #[arg(long, conflicts_with = "check")]
+    prune: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
@@ -27,7 +30,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         pins: BTreeMap::new(),
         ..assemble::trust(&loaded.config)
     };
-    let catalog = Catalog::scan(&plugins.folders(&executable_dir()), &trust);
+    let mut folders = plugins.folders(&executable_dir());
+    if plugins.dirs.is_none() {
+        // The default folders need not be there.
+        folders.retain(|folder| folder.is_dir());
+    }
+    let catalog = Catalog::scan(&folders, &trust);
     for remark in catalog.errors.iter().chain(&catalog.warnings) {
         caution(remark);
     }
@@ -41,11 +49,27 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             found.insert(file.manifest.name.clone(), Pin(hash));
         }
     }
-    let locked = lock::read(&path);
+    let mut locked = lock::read(&path).map_err(|error| CliError::Usage(error.to_string()))?;
     if args.check {
-        let locked = locked.map_err(|error| CliError::Usage(error.to_string()))?;
+        // As a start judges: the configuration's own pin counts first.
+        for name in found.keys().cloned().collect::<Vec<_>>() {
+            if let Some(pin) = plugins.pin(&name) {
+                locked.insert(name, pin);
+            }
+        }
         return check(&path, &locked, &found);
     }
+    // Without a pin any file would be taken, also one that is only away for the moment.
+    let mut pins = match args.prune {
+        true => BTreeMap::new(),
+        false => locked.clone(),
+    };
+    for name in pins.keys().filter(|name| !found.contains_key(*name)) {
+        caution(&format!(
+            "`{name}` is not found; its pin stays, unless `--prune` is given"
+        ));
+    }
+    pins.extend(found.clone());
     for (name, pin) in &found {
         if plugins
             .pin(name)
@@ -56,13 +80,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             ));
         }
     }
-    write(&path, &found)?;
+    write(&path, &pins)?;
     let mut out = output::stdout();
-    let before = locked.unwrap_or_default();
-    for line in differences(&before, &found) {
+    for line in differences(&locked, &pins) {
         writeln!(out, "{line}")?;
     }
-    writeln!(out, "wrote {}: {} plugins", path.display(), found.len())?;
+    writeln!(out, "wrote {}: {} plugins", path.display(), pins.len())?;
     out.flush()?;
     Ok(Exit::Done)
 }

@@ -105,8 +105,24 @@ async fn locked_plugins_are_those_files_or_none() {
     product.write("scanhost.lock", "nonsense");
     let run = product.run(&["scan"]).expect(2);
     assert!(run.stderr.contains("scanhost.lock"), "{}", run.stderr);
+    fs::remove_file(product.folder().join("scanhost.lock")).expect("it is there");
     let _ = product.run(&["plugins", "lock"]).expect(0);
     assert_echoed(&scan(0));
+
+    // One that is away for the moment keeps its pin: else any file would be taken when it is back.
+    let bytes = fs::read(&path).expect("it is there");
+    fs::remove_file(&path).expect("the folder is ours");
+    let lock = product.run(&["plugins", "lock"]).expect(0);
+    assert!(lock.stderr.contains("its pin stays"), "{}", lock.stderr);
+    fs::write(&path, [&bytes[..], &[0]].concat()).expect("the folder is ours");
+    assert_left_out(&scan(3), "[hash_mismatch]");
+    fs::remove_file(&path).expect("it is there");
+    let lock = product.run(&["plugins", "lock", "--prune"]).expect(0);
+    assert!(
+        lock.stdout.contains("`fixture-echo` is gone"),
+        "{}",
+        lock.stdout
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
