@@ -90,7 +90,7 @@ pub async fn read(
         }
         Source::Grown => {
             if let Some(ledger) = ledger {
-                let rows = keep(chain, pool, ledger).await?;
+                let rows = keep(chain, pool, ledger, ledger).await?;
                 take(&mut reader, "keys", rows, remark).await?;
             }
         }
@@ -103,7 +103,8 @@ pub async fn read(
     Ok(reader.finish(remark)?)
 }
 
-/// Brings the sets of keys in the store up to what is known to be used, and tells the addresses that
+/// Brings the sets of keys in `ledger` up to what `known` has as used, which is another store in a drill
+/// alone, and tells the addresses that
 /// are new in them.
 ///
 /// # Errors
@@ -112,12 +113,13 @@ pub async fn read(
 pub async fn keep(
     chain: &Chain,
     pool: &Pool,
+    known: &Ledger,
     ledger: &Ledger,
 ) -> Result<Vec<AddressRow>, SourceError> {
     let mut new = Vec::new();
     for set in &chain.addresses {
         if let Some(key) = &set.key {
-            let rows = key.keep(&set.name, &chain.name, pool, ledger).await;
+            let rows = key.keep(&set.name, &chain.name, pool, known, ledger).await;
             new.extend(rows.map_err(|error| no_key(chain, &set.name, error))?);
         }
     }

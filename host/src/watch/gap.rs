@@ -60,7 +60,7 @@ impl KeySet {
                 branches = derived.branches;
                 let window = rows.len();
                 let addresses = derived.addresses.iter().map(|it| it.address.clone());
-                let canonical = canonical(pool, addresses.collect()).await;
+                let canonical = canonical(pool, addresses.collect()).await?;
                 let derived = derived.addresses.into_iter().zip(canonical);
                 rows.extend(
                     (window as u64..)
@@ -92,7 +92,8 @@ impl KeySet {
         Ok(rows)
     }
 
-    /// Puts its addresses into the store as the set of that name, and tells those that are new.
+    /// Puts its addresses, as far as `known` has them as used, into `ledger` as the set of that name, and
+    /// tells those that are new there.
     ///
     /// # Errors
     ///
@@ -102,20 +103,22 @@ impl KeySet {
         set: &str,
         chain: &ChainName,
         pool: &Pool,
+        known: &Ledger,
         ledger: &Ledger,
     ) -> Result<Vec<AddressRow>, GapError> {
-        let rows = self.rows(chain, pool, Some(ledger)).await?;
-        let mut stored = HashSet::new();
+        let rows = self.rows(chain, pool, Some(known)).await?;
+        let mut stored: Vec<AddressRow> = Vec::new();
         let mut after = None;
         loop {
             let page = ledger.set_page(chain, set, after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.index);
-            stored.extend(page.into_iter().map(|row| row.address));
+            stored.extend(page);
         }
+        let there: HashSet<&str> = stored.iter().map(|row| &*row.canonical).collect();
         let mut new = rows.clone();
-        new.retain(|row| !stored.contains(&row.address));
-        if !new.is_empty() || stored.len() != rows.len() {
+        new.retain(|row| !there.contains(&*row.canonical));
+        if stored != rows {
             let list = List(rows.into_iter());
             ledger.import_set(chain, set, list).await?;
         }
@@ -135,17 +138,19 @@ impl Iterator for List {
 }
 
 /// The canonical forms, as the first plugin that answers has them; they are what the store knows.
-async fn canonical(pool: &Pool, addresses: Vec<String>) -> Vec<String> {
+async fn canonical(pool: &Pool, addresses: Vec<String>) -> Result<Vec<String>, NoAddresses> {
+    let mut why = "it is empty".to_owned();
     for member in &pool.members {
-        let judged = member.backend.validate_addresses(addresses.clone()).await;
-        if let Ok(judged) = judged
-            && judged.len() == addresses.len()
-        {
-            let both = judged.into_iter().zip(addresses);
-            return both
-                .map(|(judged, address)| judged.unwrap_or(address))
-                .collect();
+        match member.backend.validate_addresses(addresses.clone()).await {
+            Ok(judged) if judged.len() == addresses.len() => {
+                let both = judged.into_iter().zip(addresses);
+                return Ok(both
+                    .map(|(judged, address)| judged.unwrap_or(address))
+                    .collect());
+            }
+            Ok(judged) => why = format!("{}: {} verdicts", member.name, judged.len()),
+            Err(error) => why = format!("{}: {error}", member.name),
         }
     }
-    addresses
+    Err(NoAddresses::Nobody(why))
 }

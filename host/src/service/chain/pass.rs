@@ -125,7 +125,7 @@ impl PassTask {
         let ledger = &self.shared.ledger;
         if self.kind == PassKind::Set {
             // What is new from here on is found by this pass.
-            source::keep(chain, pool, ledger).await?;
+            source::keep(chain, pool, ledger, ledger).await?;
         }
         let list = source::read(&self.source, chain, pool, Some(ledger), &mut remark).await?;
         if self.kind == PassKind::Spot && list.valid == 0 {

@@ -144,6 +144,24 @@ async fn what_nobody_answers_closes_no_gap() {
     assert_eq!(last.count(), 1, "the last good value stays");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_wallet_is_replayed_with_each_address_once() {
+    let upstream = upstream(ledger(&[(19, 7), (30, 9)])).await;
+    let product = watching(&upstream, &receiving());
+    let run = |more: &[&str]| {
+        let run = product
+            .run(&[&["scan", "--format", "json"], more].concat())
+            .expect(0);
+        let address = |row: &Value| row["address"].as_str().map(str::to_owned);
+        let mut addresses: Vec<_> = run.rows().iter().map(address).collect();
+        addresses.sort();
+        addresses
+    };
+    let recorded = run(&["--record", "wallet.jsonl"]);
+    assert_eq!(recorded.len(), 30 + 1 + 20);
+    assert_eq!(run(&["--replay", "wallet.jsonl"]), recorded);
+}
+
 #[test]
 fn a_service_finds_them_too_and_has_them_as_a_set() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
