@@ -116,7 +116,9 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
-    id(one).is_some_and(|one| Some(one) == id(other))
+    let same_name = || std::path::absolute(one).ok() == std::path::absolute(other).ok();
+    // Neither need be there yet.
+    id(one).map_or_else(same_name, |one| Some(one) == id(other))
 }
 
 /// One JSON object on a line of its own.

@@ -2,7 +2,7 @@
 
 mod drill;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::output::{self, Format, Out};
 use super::progress::{progress_bar, watch};
 use super::rows::RowPrinter;
 use super::{CliError, Exit};
-use crate::config::{Chain, Config, Loaded, StoreUrl, parse_duration};
+use crate::config::{Chain, Config, StoreUrl, lock, parse_duration};
 use crate::ledger::{Ledger, PassKind};
 use crate::model::{Asset, Class, PassId, ProviderName, Reason};
 use crate::pool::Pool;
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
     let cancel = cancel_on_signal()?;
     let mut loaded = context.load()?;
     // Imported sets are in the configured store, whatever store the run writes to.
-    let sets = loaded.config.clone();
+    let kept = loaded.config.clone();
     let drill = Drill::new(&args.drill, &mut loaded.config)?;
     let config = &loaded.config;
     let catalog = context.catalog(config)?;
@@ -75,10 +75,17 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         Some(name) => Some(only_provider(config, name, &mut jobs)?),
         None => None,
     };
-    let target = output::Target::new(args.output.as_deref(), &files_in_use(&loaded, &jobs))?;
+    let target = output::Target::new(
+        args.output.as_deref(),
+        &[
+            files_in_use(&loaded.file, &kept.store.url, &jobs),
+            drill.files(),
+        ]
+        .concat(),
+    )?;
     let ledger = context.ledger(config).await?;
     let sets = match drill.forgets() {
-        true => context.open_read_only(&sets).await.ok(),
+        true => context.open_read_only(&kept).await.ok(),
         false => None,
     };
     let mut assembler = Assembler::new(
@@ -98,7 +105,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
         let grows = matches!(job.source, Source::Sets);
         if grows {
             // What is new from here on was found by this run.
-            let kept = source::keep(job.chain, &pool, &ledger).await;
+            let known = sets.as_ref().unwrap_or(&ledger);
+            let kept = source::keep(job.chain, &pool, known, &ledger).await;
             kept.map_err(jobs::no_list)?;
         }
         let list = jobs::read_list(&job, &pool, sets.as_ref().or(Some(&ledger))).await?;
@@ -110,7 +118,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, CliError>
             grows,
             pool: Arc::new(pool),
             patience: patience(job.chain, args.budget),
-            fresh: args.fresh,
+            // A recording has all that is asked, whatever an interrupted scan has read.
+            fresh: args.fresh || drill.records(),
             ledger: &ledger,
             context,
             cancel: cancel.clone(),
@@ -435,9 +444,9 @@ fn cancel_on_signal() -> Result<CancellationToken, CliError> {
 }
 
 /// Files that the result must not be written over.
-fn files_in_use(loaded: &Loaded, jobs: &[Job<'_>]) -> Vec<PathBuf> {
-    let mut files = vec![loaded.file.clone()];
-    if let StoreUrl::Sqlite(store) = &loaded.config.store.url {
+fn files_in_use(config: &Path, store: &StoreUrl, jobs: &[Job<'_>]) -> Vec<PathBuf> {
+    let mut files = vec![config.to_owned(), lock::path_of(config)];
+    if let StoreUrl::Sqlite(store) = store {
         for suffix in ["", "-wal", "-shm", ".lock"] {
             let mut file = store.clone().into_os_string();
             file.push(suffix);

@@ -212,14 +212,19 @@ impl HttpClient {
         }
     }
 
+    /// How long the answer may take: the shorter of what request and operator allow.
+    pub(super) fn timeout_of(&self, request: &Request) -> Duration {
+        let timeout = request.timeout.unwrap_or(self.timeout);
+        timeout.min(self.timeout).min(TIMEOUT_MAX)
+    }
+
     /// [`send`](Self::send) over the network.
     pub(super) async fn send_out(
         &self,
         request: Request,
         observer: &dyn HttpObserver,
     ) -> Result<Response, HttpError> {
-        let timeout = request.timeout.unwrap_or(self.timeout).min(self.timeout);
-        let timeout = timeout.min(TIMEOUT_MAX);
+        let timeout = self.timeout_of(&request);
         let body_max = request.body_max.unwrap_or(self.body_max).min(self.body_max);
         let weight = request.weight;
         let slots = request.slots.clone();

@@ -4,8 +4,8 @@
 //! plugin asked and what it was told, and fits any key, limit or proxy.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,9 @@ struct Recorder(Mutex<Tape>);
 
 #[derive(Debug)]
 struct Tape {
-    out: BufWriter<File>,
+    path: PathBuf,
+    /// Made with the first exchange, so that a run that never begins leaves no file.
+    out: Option<File>,
     /// The first one; nothing is written after it.
     failed: Option<io::Error>,
 }
@@ -68,12 +70,22 @@ impl Rig {
     ///
     /// # Errors
     ///
-    /// The file is there already, or cannot be written.
+    /// The file is there already, or its folder is not.
     pub fn recording(mut self, path: &Path) -> io::Result<Self> {
-        let mut out = BufWriter::new(File::create_new(path)?);
-        writeln!(out, "{}", cassette::head())?;
-        let tape = Tape { out, failed: None };
-        self.recorder = Some(Recorder(Mutex::new(tape)));
+        if path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if path
+            .parent()
+            .is_some_and(|it| it != Path::new("") && !it.is_dir())
+        {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.recorder = Some(Recorder(Mutex::new(Tape {
+            path: path.to_owned(),
+            out: None,
+            failed: None,
+        })));
         Ok(self)
     }
 
@@ -101,7 +113,8 @@ impl Rig {
         let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
         match tape.failed.take() {
             Some(error) => Err(error),
-            None => tape.out.flush(),
+            // Nothing was asked: that is a recording too.
+            None => tape.file().map(|_| ()),
         }
     }
 
@@ -129,9 +142,6 @@ impl Rig {
         observer: &dyn HttpObserver,
     ) -> Result<Response, HttpError> {
         let fault = self.faults.next(client.name.as_str());
-        if let Some(Kind::Delay(delay)) = fault {
-            tokio::time::sleep(delay).await;
-        }
         let failed = |class, message: &str| HttpError::Drill {
             class,
             message: message.to_owned(),
@@ -150,7 +160,15 @@ impl Rig {
                 let answer = Err(failed(Class::Transport, fault::RESET));
                 attempt(client, &request, observer, answer)
             }
+            Some(Kind::Delay(delay)) if delay >= client.timeout_of(&request) => {
+                tokio::time::sleep(client.timeout_of(&request)).await;
+                let answer = Err(failed(Class::Timeout, "injected: no answer in time"));
+                attempt(client, &request, observer, answer)
+            }
             None | Some(Kind::Delay(_) | Kind::Truncate | Kind::Garbage) => {
+                if let Some(Kind::Delay(delay)) = fault {
+                    tokio::time::sleep(delay).await;
+                }
                 let answer = match &self.replay {
                     Some(recording) => {
                         let answer = replayed(recording, client, &request);
@@ -234,6 +252,27 @@ fn response(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Respo
     }
 }
 
+// === impl Tape ===
+
+impl Tape {
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.out.is_none() {
+            let mut out = File::create_new(&self.path)?;
+            writeln!(out, "{}", cassette::head())?;
+            self.out = Some(out);
+        }
+        self.out
+            .as_mut()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// As a whole, so that a process that is killed leaves no half of one.
+    fn write(&mut self, mut line: String) -> io::Result<()> {
+        line.push('\n');
+        self.file()?.write_all(line.as_bytes())
+    }
+}
+
 // === impl Question ===
 
 impl Question {
@@ -258,6 +297,10 @@ impl Recorder {
         elapsed: Duration,
     ) {
         let redactor = &client.redactor;
+        // Said by nobody else than us.
+        if matches!(answer, Err(HttpError::PacedOut { .. })) {
+            return;
+        }
         let answer = match answer {
             Ok(response) => {
                 // A date would be over when it is replayed.
@@ -283,18 +326,19 @@ impl Recorder {
         let exchange = Exchange {
             provider: client.name.as_str().to_owned(),
             method: question.method.to_owned(),
-            path: redactor.redact(&question.path),
+            // As it is asked again; a plugin knows no key that could stand in it.
+            path: question.path,
             request_headers: headers
                 .map(|(name, value)| (name, redactor.redact(&value)))
                 .collect(),
-            body: Body::of(&redactor.redact_body(question.body)),
+            body: Body::of(&question.body),
             answer,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         };
         let line = exchange.to_line().map_err(io::Error::other);
         let mut tape = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tape.failed.is_none()
-            && let Err(error) = line.and_then(|line| writeln!(tape.out, "{line}"))
+            && let Err(error) = line.and_then(|line| tape.write(line))
         {
             tape.failed = Some(error);
         }

@@ -192,3 +192,39 @@ fn what_cannot_be_recorded_replayed_or_injected_is_told_before_anything_is_sent(
     assert_eq!(there.expect("it is there"), "mine");
     assert_eq!(lab.upstream.log().len(), 0);
 }
+
+#[test]
+fn no_result_is_written_over_a_recording_or_the_real_store() {
+    let lab = lab(Plugin::BscRpc);
+    let file = recording(&lab);
+    let _ = lab.scan(&["--record", &file]).expect(0);
+    let read = |name: &str| fs::read(lab.product.folder().join(name)).expect("it is there");
+    let (tape, store) = (read(RECORDING), read("scanhost.db"));
+    for arguments in [
+        &["--replay", &*file, "--output", RECORDING][..],
+        &["--replay", &file, "--output", "scanhost.db"],
+        &["--inject", "reset", "--output", "scanhost.db"],
+        &["--record", "new", "--output", "new"],
+    ] {
+        let run = lab.scan(arguments).expect(2);
+        assert!(run.stderr.contains("would overwrite"), "{}", run.stderr);
+    }
+    assert!(read(RECORDING) == tape && read("scanhost.db") == store);
+    // What never begins leaves no file in the way of the next try.
+    let _ = lab
+        .scan(&["--record", "new", "--provider", "nobody"])
+        .expect(2);
+    assert!(!lab.product.folder().join("new").exists());
+}
+
+#[test]
+fn a_delay_beyond_the_timeout_is_one() {
+    let lab = Lab::new(Plugin::BscRpc, 2);
+    lab.set_up(&Setup::of(&["first"]).first("timeout = \"200ms\""));
+    let run = lab
+        .scan(&["--inject", "delay=1m", "--budget", "300ms"])
+        .expect(3);
+    for row in run.rows() {
+        assert_eq!(row["error"]["providers"][0]["class"], "timeout", "{row}");
+    }
+}

@@ -33,6 +33,7 @@ pub(in crate::cli) struct DrillArgs {
 pub(super) struct Drill {
     rig: Option<Arc<Rig>>,
     record: Option<PathBuf>,
+    replay: Option<PathBuf>,
     /// Where the store of this run alone is.
     folder: Option<TempDir>,
 }
@@ -78,12 +79,22 @@ impl Drill {
         Ok(Self {
             rig: (!rig.is_idle()).then(|| Arc::new(rig)),
             record: args.record.clone(),
+            replay: args.replay.clone(),
             folder,
         })
     }
 
     pub(super) fn rig(&self) -> Option<Arc<Rig>> {
         self.rig.clone()
+    }
+
+    /// What nothing else may be written to.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.record.iter().chain(&self.replay).cloned().collect()
+    }
+
+    pub(super) fn records(&self) -> bool {
+        self.record.is_some()
     }
 
     /// Whether what comes of the run is forgotten.
