@@ -57,6 +57,13 @@ await play(async (open) => {
   await until('the focus is back', async () => await focused() === 'Release bsc-b on bsc');
   await page.keyboard.press('Enter');
   await page.getByRole('dialog', { name: 'Release bsc-b' }).waitFor();
+  // So quick that the event of the dialog before comes after it is opened again.
+  await page.evaluate(() => {
+    document.querySelector('dialog').close();
+    document.querySelector('[aria-label="Release bsc-b on bsc"]').click();
+  });
+  await page.getByRole('dialog', { name: 'Release bsc-b' }).waitFor();
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
   await tabTo('Release it');
   await page.keyboard.press('Enter');
   await line.waitFor({ state: 'detached' });

@@ -30,11 +30,14 @@ export function ask({ title, text, fields = [], confirm, danger = false, run, op
       go.disabled = false;
     }
   });
-  dialog.addEventListener('close', () => {
+  dialog.addEventListener('close', function closed() {
+    // The event comes later than the focus: whoever is quick has opened the next one by then.
+    if (dialog.open) return;
+    dialog.removeEventListener('close', closed);
     dialog.replaceChildren();
     // What was done may hide the button that asked for it, in the frame after this one.
     requestAnimationFrame(() => requestAnimationFrame(() => refocus(opener, byId('attention-title'))));
-  }, { once: true });
+  });
   dialog.replaceChildren(form);
   dialog.showModal();
 }
